@@ -1,0 +1,61 @@
+/* Encoding and decoding of records (event.h). The encoder is inline for the hook's sake.
+ *
+ * wh_writer: the producer's cursor in its open block. Every wh_put_* writes at cursor and advances it
+ * without publishing; the caller checks room first (WH_RECORD_MAX covers every record without text)
+ * and publishes with wh_writer_commit(). Context: hook.
+ *
+ * wh_reader: walks one block's committed bytes. Context: any, no allocation. */
+#ifndef WH_WIRE_CODEC_H
+#define WH_WIRE_CODEC_H
+
+#include "wire/event.h"
+#include "wire/session.h"
+
+#define WH_RECORD_MAX 96u /* upper bound of a record without its texts */
+
+struct wh_writer {
+    uint8_t *cursor; /* next byte */
+    uint8_t *end;    /* one past the payload */
+    uint64_t ticks;  /* shifted, of the previous record */
+    uint64_t address;
+    uint64_t ip;
+    uint32_t stack;
+};
+
+static inline uint64_t wh_zigzag(int64_t v)
+{
+    return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+}
+static inline int64_t wh_unzigzag(uint64_t v)
+{
+    return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+}
+static inline uint8_t *wh_put_varint(uint8_t *p, uint64_t v)
+{
+    while (v >= 0x80) {
+        *p++ = (uint8_t)(v | 0x80);
+        v >>= 7;
+    }
+    *p++ = (uint8_t)v;
+    return p;
+}
+
+struct wh_reader {
+    const uint8_t *cursor, *end;
+    uint64_t ticks, address, ip;
+    uint32_t stack;
+    uint8_t odd;
+};
+
+/* Starts reading `bytes` of a block's payload with the header's base values. */
+void wh_reader_init(struct wh_reader *r, const struct wh_block *header, const uint8_t *payload, uint32_t bytes);
+
+/* Decodes the next record into *ret_event.
+ * 1 = one record, 0 = end of data, -1 = malformed (the reader stays there). */
+int wh_reader_next(struct wh_reader *r, struct wh_event *ret_event);
+
+/* Encodes *e (any kind) at the writer's cursor and advances it; the inverse of wh_reader_next.
+ * Returns bytes written, 0 when it does not fit. The hook's hot path may inline ALLOC and FREE. */
+uint32_t wh_writer_put(struct wh_writer *w, const struct wh_event *e);
+
+#endif

@@ -1,0 +1,63 @@
+/* Taking a snapshot: stop the target, fork it copy-on-write, let it run on, read the frozen copy.
+ *
+ * The recorder calls wh_snapshot_freeze() from its main thread: it stops every thread, reads registers,
+ * maps and thread pointers, makes the copy and resumes. While everything stands still it calls
+ * job->frozen(), in which the recorder drains the streams and copies the live set. wh_snapshot_scan()
+ * then works on the frozen copy, on another thread if the caller likes, and ends the copy.
+ *
+ * Never process_vm_readv on the copy: its page pin un-shares every page. Context: recorder. */
+#ifndef WH_RECORD_SNAPSHOT_H
+#define WH_RECORD_SNAPSHOT_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "trace/heap.h"
+#include "wire/session.h"
+
+/* One live block as the recorder knows it at the stop. */
+struct wh_live_block {
+    uint64_t address;
+    uint64_t size;
+    uint64_t allocation_id;
+    uint32_t stack_id;
+    uint8_t alloc_kind; /* enum wh_alloc_kind */
+};
+
+/* A module mapped at the stop. */
+struct wh_snapshot_module {
+    uint32_t id; /* module.id */
+    uint64_t start, end, load_bias;
+    const char *path;
+};
+
+struct wh_snapshot_job {
+    pid_t pid;
+    struct wh_session *session;
+    struct wh_process_slot *slot;
+    const struct wh_snapshot_module *modules;
+    uint32_t module_count;
+    /* Called once while every thread stands still: drain the process's streams and remember the live
+     * set. Must be quick: it is part of the pause. */
+    void (*frozen)(void *arg);
+    void *arg;
+};
+
+struct wh_snapshot_figures {
+    const char *mode; /* "fork", "stop", "signal" */
+    uint64_t pause_ns, stop_ns, fork_ns, scan_ns, image_bytes;
+    uint32_t unknown_blocks;
+    char caveats[512]; /* sentences, one a line */
+};
+
+struct wh_frozen; /* a frozen process: copy's pid, threads' registers, maps */
+
+int wh_snapshot_freeze(const struct wh_snapshot_job *job, struct wh_frozen **ret_frozen,
+                       struct wh_snapshot_figures *figures, struct wh_error *error);
+
+/* Extracts the heap. blocks: the live set, any order, sorted in place. Ends and frees `frozen`. */
+int wh_snapshot_scan(struct wh_frozen *frozen, struct wh_live_block *blocks, uint64_t block_count,
+                     struct wh_heap *ret_heap, struct wh_snapshot_figures *figures, struct wh_error *error);
+
+#endif
