@@ -1,7 +1,7 @@
 # Writes OUT: every DIR/*.sql and DIR/rules/*.sql as bytes of a table {name, text}, sorted by name.
 file(GLOB FILES ${DIR}/*.sql ${DIR}/rules/*.sql)
 list(SORT FILES)
-set(BODY "/* Generated from schema/*.sql by embed.cmake. */\n#include \"schema/sql.h\"\n")
+set(BODY "/* Generated from the .sql files of schema/ by embed.cmake. */\n#include \"schema/sql.h\"\n")
 set(ROWS "")
 set(N 0)
 foreach(F ${FILES})
