@@ -80,6 +80,11 @@ int wh_store_insert(struct wh_store *store, const char *table, const char *colum
 /* --- queries ------------------------------------------------------------------------------------ */
 
 int wh_query_open(struct wh_store *store, const char *sql, struct wh_query **ret_query, struct wh_error *error);
+
+/* As wh_query_open for the first of several statements; *ret_rest points behind it. *ret_query is NULL
+ * when nothing but blanks and comments was left. */
+int wh_query_open_part(struct wh_store *store, const char *sql, const char **ret_rest, struct wh_query **ret_query,
+                       struct wh_error *error);
 void wh_query_bind_int(struct wh_query *q, int index1, int64_t value);
 void wh_query_bind_text(struct wh_query *q, int index1, const char *text); /* copied; NULL = SQL NULL */
 void wh_query_bind_blob(struct wh_query *q, int index1, const void *data, size_t bytes);

@@ -1,0 +1,125 @@
+/* The frozen heap of a snapshot as compressed slices (table snapshot_chunk): columns by
+ * wh_heap_pack(), then zlib. Slices are read back in order, part by part, because the parts refer
+ * to each other by index. */
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "schema/store_internal.h"
+
+/* A slice of WH_HEAP_SLICE items is far smaller; larger claims in a file are damage. */
+#define SLICE_BYTES_MAX ((int64_t)256 << 20)
+
+static uint64_t part_count(const struct wh_heap *heap, enum wh_heap_part part) {
+    switch (part) {
+    case WH_HEAP_NODES:
+        return heap->node_count;
+    case WH_HEAP_ROOTS:
+        return heap->root_count;
+    case WH_HEAP_EDGES:
+        return heap->edge_count;
+    default:
+        return heap->texts_bytes;
+    }
+}
+
+static int put_slice(struct wh_query *q, const struct wh_heap *heap, enum wh_heap_part part,
+                     uint64_t first, uint64_t count, struct wh_error *error) {
+    unsigned char *raw = NULL;
+    size_t raw_bytes = 0;
+    int rc = wh_heap_pack(heap, part, first, count, &raw, &raw_bytes, error);
+    if (rc)
+        return rc;
+    uLongf bytes = compressBound(raw_bytes);
+    unsigned char *data = malloc(bytes);
+    if (!data || compress2(data, &bytes, raw, raw_bytes, 1) != Z_OK) {
+        rc = wh_fail(error, WH_ESYSTEM, "cannot compress a snapshot: out of memory");
+    } else {
+        wh_query_bind_int(q, 2, part);
+        wh_query_bind_int(q, 3, (int64_t)first);
+        wh_query_bind_int(q, 4, (int64_t)count);
+        wh_query_bind_int(q, 5, (int64_t)raw_bytes);
+        wh_query_bind_blob(q, 6, data, bytes);
+        rc = wh_query_step(q, error);
+        wh_query_reset(q);
+    }
+    free(data);
+    free(raw);
+    return rc;
+}
+
+int wh_store_put_heap(struct wh_store *store, int64_t snapshot_id, const struct wh_heap *heap,
+                      struct wh_error *error) {
+    struct wh_query *q;
+    int rc = wh_query_open(store,
+                           "INSERT INTO snapshot_chunk(snapshot_id, part, first, count, raw_bytes,"
+                           " data) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+                           &q, error);
+    if (rc)
+        return rc;
+    wh_query_bind_int(q, 1, snapshot_id);
+    for (int part = WH_HEAP_NODES; !rc && part <= WH_HEAP_TEXTS; part++) {
+        uint64_t total = part_count(heap, (enum wh_heap_part)part);
+        for (uint64_t first = 0; !rc && first < total; first += WH_HEAP_SLICE) {
+            uint64_t count = total - first < WH_HEAP_SLICE ? total - first : WH_HEAP_SLICE;
+            rc = put_slice(q, heap, (enum wh_heap_part)part, first, count, error);
+        }
+    }
+    wh_query_close(q);
+    return rc;
+}
+
+/* Appends the slice that q stands on. */
+static int get_slice(struct wh_query *q, struct wh_heap *heap, const char *path,
+                     struct wh_error *error) {
+    int64_t part = wh_query_int(q, 0), first = wh_query_int(q, 1), count = wh_query_int(q, 2);
+    int64_t raw_bytes = wh_query_int(q, 3);
+    size_t bytes;
+    const void *data = wh_query_blob(q, 4, &bytes);
+    if (part < WH_HEAP_NODES || part > WH_HEAP_TEXTS || count < 1 || count > WH_HEAP_SLICE ||
+        raw_bytes < 0 || raw_bytes > SLICE_BYTES_MAX ||
+        (uint64_t)first != part_count(heap, (enum wh_heap_part)part))
+        return wh_fail(error, WH_EINPUT, "'%s' is damaged: a slice of a snapshot is out of order",
+                       path);
+    unsigned char *raw = malloc((size_t)raw_bytes + 1);
+    if (!raw)
+        return wh_fail(error, WH_ESYSTEM, "out of memory");
+    uLongf got = (uLongf)raw_bytes;
+    int rc;
+    if (uncompress(raw, &got, data, bytes) != Z_OK || got != (uLongf)raw_bytes)
+        rc = wh_fail(error, WH_EINPUT, "'%s' is damaged: a slice of a snapshot cannot be unpacked",
+                     path);
+    else
+        rc = wh_heap_unpack(heap, (enum wh_heap_part)part, (uint64_t)count, raw, got, error);
+    free(raw);
+    return rc;
+}
+
+int wh_store_get_heap(struct wh_store *store, int64_t snapshot_id, struct wh_heap *ret_heap,
+                      struct wh_error *error) {
+    struct wh_query *q;
+    int rc = wh_query_open(store,
+                           "SELECT part, first, count, raw_bytes, data FROM snapshot_chunk"
+                           " WHERE snapshot_id = ?1 ORDER BY part, first",
+                           &q, error);
+    if (rc)
+        return rc;
+    wh_query_bind_int(q, 1, snapshot_id);
+    struct wh_heap heap = {0};
+    int slices = 0;
+    while ((rc = wh_query_step(q, error)) == 1) {
+        slices++;
+        rc = get_slice(q, &heap, store->path, error);
+        if (rc)
+            break;
+    }
+    wh_query_close(q);
+    if (!rc && !slices)
+        rc = wh_fail(error, WH_ENOTFOUND, "'%s' has no heap of snapshot %lld", store->path,
+                     (long long)snapshot_id);
+    if (rc)
+        wh_heap_release(&heap);
+    else
+        *ret_heap = heap;
+    return rc;
+}

@@ -1,0 +1,25 @@
+/* What the files of the store share: the connection, and how SQLite's errors become ours.
+ * Private to schema/. */
+#ifndef WH_SCHEMA_STORE_INTERNAL_H
+#define WH_SCHEMA_STORE_INTERNAL_H
+
+#include <sqlite3.h>
+
+#include "schema/store.h"
+
+struct wh_rows; /* the iterator of a running wh_store_insert(), see insert.c */
+
+struct wh_store {
+    sqlite3 *db;
+    char *path;
+    struct wh_rows *rows;
+};
+
+/* Fills *error from the connection's last error: "cannot <what> 'path': <reason>"; returns the
+ * code. */
+int wh_store_fail(struct wh_store *store, const char *what, struct wh_error *error);
+
+/* Registers the private table that wh_store_insert() selects from. */
+int wh_insert_register(struct wh_store *store, struct wh_error *error);
+
+#endif
