@@ -1,0 +1,29 @@
+/* A stored snapshot slice may be anything: unpacking it must refuse or succeed, and a heap that
+ * passed wh_heap_check() must survive packing again. Input: part, count (2 bytes), then the slice's
+ * bytes. */
+#include <stdlib.h>
+
+#include "trace/heap.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static const enum wh_heap_part parts[] = {WH_HEAP_NODES, WH_HEAP_ROOTS, WH_HEAP_EDGES,
+                                              WH_HEAP_TEXTS};
+    struct wh_heap heap = {0};
+    struct wh_error error;
+    if (size < 3)
+        return 0;
+    enum wh_heap_part part = parts[data[0] % 4];
+    uint64_t count = data[1] | (uint64_t)data[2] << 8;
+    if (wh_heap_unpack(&heap, part, count, data + 3, size - 3, &error) == 0 &&
+        wh_heap_check(&heap, &error) == 0) {
+        unsigned char *again = NULL;
+        size_t bytes = 0;
+        if (wh_heap_pack(&heap, part, 0, count, &again, &bytes, &error) != 0)
+            abort();
+        free(again);
+    }
+    wh_heap_release(&heap);
+    return 0;
+}
