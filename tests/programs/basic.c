@@ -6,8 +6,7 @@
 
 static void *keep[16];
 
-int main(void)
-{
+int main(void) {
     void *p;
     keep[0] = malloc(100);
     keep[1] = calloc(10, 20);
