@@ -4,7 +4,8 @@
 
 -- Facts about the file itself, one per row. Keys: version, host, kernel, clock, start_ns, options,
 -- command_line, complete (1 = the recorder finished), truncated (why it ended early, absent if it did
--- not), events, lost_events, lost_processes, allocation_rows ('all' or 'live' = folded), sample_bytes.
+-- not), events, lost_events, lost_processes, allocation_rows ('all' or 'live' = folded), sample_bytes,
+-- free_stacks (1 = stacks of frees were taken), creator_skip (text of the file given to --skip).
 CREATE TABLE trace(
     key TEXT PRIMARY KEY, -- name of the fact
     value                 -- its value; text or integer as the key says, never NULL
@@ -125,6 +126,7 @@ CREATE TABLE snapshot_chunk(
 CREATE TABLE note(
     process_id INTEGER NOT NULL, -- process.id
     at_ns INTEGER NOT NULL,      -- when it was noticed
-    kind TEXT NOT NULL,          -- unhooked_module, deepbind, disabled, allocator, inuse, exec_static
+    kind TEXT NOT NULL,          -- unhooked_module, deepbind, disabled, allocator, inuse, exec_static,
+                                 -- symbols (a file is gone or was replaced: names are missing)
     text TEXT NOT NULL           -- path or sentence
 );

@@ -68,4 +68,8 @@ struct wh_code {
 #define WH_CODE_MAX 32
 size_t wh_module_code(struct wh_module *m, uint64_t address, struct wh_code *ret_codes, size_t max);
 
+/* Is the code at a file address the trampoline to which signal handlers return? The frame above it
+ * was interrupted there, so its address must be taken as it is. */
+bool wh_module_is_restorer(struct wh_module *m, uint64_t address);
+
 #endif

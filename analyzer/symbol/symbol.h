@@ -12,21 +12,26 @@
 #ifndef WH_SYMBOL_SYMBOL_H
 #define WH_SYMBOL_SYMBOL_H
 
+#include "analyzer/symbol/creator.h"
+#include "analyzer/symbol/frames.h"
+#include "analyzer/symbol/module.h"
+#include "analyzer/symbol/type.h"
+#include "analyzer/symbol/variable.h"
 #include "base/error.h"
-#include "symbol/creator.h"
-#include "symbol/frames.h"
-#include "symbol/module.h"
-#include "symbol/type.h"
-#include "symbol/variable.h"
 
 struct wh_store;
 
 /* Resolves every stack in use (site, allocation.free_stack_id, folded.free_stack_id, snapshot
  * nodes) that is not resolved yet: fills frame and stack, sets stack.creator and site.creator.
- * Cheap when nothing is new. The store must be open for writing. Extra creator patterns come from
- * the trace's key 'creator_skip' (text of the file given to --skip), else from the file
- * WHOHOLDS_SKIP names. */
+ * Cheap when nothing is new. The store must be open for writing, no transaction begun. Extra
+ * creator patterns come from the trace's key 'creator_skip' (text of the file given to --skip),
+ * else from the file WHOHOLDS_SKIP names. */
 int wh_symbol_resolve(struct wh_store *store, struct wh_error *error);
+
+/* The same for single stacks that no table row names yet (acquirer stacks out of raw events).
+ * Unknown ids and resolved ones are passed over. */
+int wh_symbol_resolve_stacks(struct wh_store *store, const uint32_t *stack_ids, size_t count,
+                             struct wh_error *error);
 
 /* As wh_symbol_resolve after dropping what was resolved: for new patterns or files that came back.
  */

@@ -7,8 +7,8 @@
 #ifndef WH_SYMBOL_VARIABLE_H
 #define WH_SYMBOL_VARIABLE_H
 
-#include "symbol/module.h"
-#include "symbol/type.h"
+#include "analyzer/symbol/module.h"
+#include "analyzer/symbol/type.h"
 
 struct wh_variable {
     const char *name;           /* NULL only from wh_variable_local: function known, variable not */
