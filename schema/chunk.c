@@ -1,18 +1,32 @@
-/* Raw events of a thread as compressed rows of event_chunk. */
+/* Raw events of a thread as compressed rows of event_chunk, and the way back.
+ *
+ * data = one byte of form, then the zlib stream of the form's bytes. Form 1: the blocks as they
+ * came. Everything read is checked: a chunk that lies about its size is damage, not a crash. */
+#include "schema/chunk.h"
+
 #include <stdlib.h>
+#include <string.h>
 #include <zlib.h>
 
 #include "schema/store_internal.h"
+#include "trace/clock.h"
+
+#define FORM_PLAIN      1
+#define CHUNK_BYTES_MAX ((int64_t)1 << 30)
+
+/* --- writing ------------------------------------------------------------------------------------
+ */
 
 int wh_store_put_chunk(struct wh_store *store, const struct wh_chunk *chunk,
                        struct wh_error *error) {
     uLongf bytes = compressBound(chunk->bytes);
-    unsigned char *data = malloc(bytes);
+    unsigned char *data = malloc(bytes + 1);
     if (!data)
         return wh_fail(error, WH_ESYSTEM, "out of memory");
-    if (compress2(data, &bytes, chunk->data, chunk->bytes, 1) != Z_OK) {
+    data[0] = FORM_PLAIN;
+    if (compress2(data + 1, &bytes, chunk->data, chunk->bytes, 1) != Z_OK) {
         free(data);
-        return wh_fail(error, WH_ESYSTEM, "cannot compress events");
+        return wh_fail(error, WH_ESYSTEM, "cannot compress events: out of memory");
     }
     struct wh_query *q = NULL;
     int rc = wh_query_open(store,
@@ -26,10 +40,175 @@ int wh_store_put_chunk(struct wh_store *store, const struct wh_chunk *chunk,
         wh_query_bind_int(q, 4, (int64_t)chunk->last_ns);
         wh_query_bind_int(q, 5, (int64_t)chunk->events);
         wh_query_bind_int(q, 6, (int64_t)chunk->bytes);
-        wh_query_bind_blob(q, 7, data, bytes);
+        wh_query_bind_blob(q, 7, data, bytes + 1);
         rc = wh_query_step(q, error);
     }
     wh_query_close(q);
     free(data);
     return rc;
+}
+
+/* --- reading chunks -----------------------------------------------------------------------------
+ */
+
+struct wh_chunks {
+    struct wh_store *store;
+    struct wh_query *query;
+    unsigned char *data;
+};
+
+int wh_chunks_open(struct wh_store *store, const struct wh_chunk_range *range,
+                   struct wh_chunks **ret_chunks, struct wh_error *error) {
+    struct wh_chunks *c = calloc(1, sizeof *c);
+    if (!c)
+        return wh_fail(error, WH_ESYSTEM, "out of memory");
+    c->store = store;
+    int rc = wh_query_open(store,
+                           "SELECT process_id, thread_serial, first_ns, last_ns, events, raw_bytes,"
+                           " data FROM event_chunk"
+                           " WHERE (?1 = 0 OR process_id = ?1) AND (?2 = 0 OR thread_serial = ?2)"
+                           " AND last_ns >= ?3 AND (?4 = 0 OR first_ns <= ?4) ORDER BY id",
+                           &c->query, error);
+    if (rc) {
+        free(c);
+        return rc;
+    }
+    wh_query_bind_int(c->query, 1, range->process_id);
+    wh_query_bind_int(c->query, 2, range->thread_serial);
+    wh_query_bind_int(c->query, 3, range->first_ns);
+    wh_query_bind_int(c->query, 4, range->last_ns);
+    *ret_chunks = c;
+    return 0;
+}
+
+static int damaged(const struct wh_chunks *c, struct wh_error *error) {
+    return wh_fail(error, WH_EINPUT, "'%s' is damaged: a chunk of events cannot be unpacked",
+                   c->store->path);
+}
+
+int wh_chunks_next(struct wh_chunks *c, struct wh_chunk *ret_chunk, struct wh_error *error) {
+    int rc = wh_query_step(c->query, error);
+    if (rc != 1)
+        return rc;
+    int64_t raw_bytes = wh_query_int(c->query, 5);
+    size_t bytes;
+    const unsigned char *data = wh_query_blob(c->query, 6, &bytes);
+    /* zlib cannot shrink to less than a thousandth: larger claims would only waste memory. */
+    if (bytes < 2 || data[0] != FORM_PLAIN || raw_bytes < 0 || raw_bytes > CHUNK_BYTES_MAX ||
+        (uint64_t)raw_bytes / 1100 > bytes)
+        return damaged(c, error);
+    free(c->data);
+    c->data = malloc((size_t)raw_bytes + 1);
+    if (!c->data)
+        return wh_fail(error, WH_ESYSTEM, "out of memory");
+    uLongf got = (uLongf)raw_bytes;
+    if (uncompress(c->data, &got, data + 1, bytes - 1) != Z_OK || got != (uLongf)raw_bytes)
+        return damaged(c, error);
+    *ret_chunk = (struct wh_chunk){
+        .process_id = wh_query_int(c->query, 0),
+        .thread_serial = (uint32_t)wh_query_int(c->query, 1),
+        .first_ns = (uint64_t)wh_query_int(c->query, 2),
+        .last_ns = (uint64_t)wh_query_int(c->query, 3),
+        .events = (uint64_t)wh_query_int(c->query, 4),
+        .data = c->data,
+        .bytes = got,
+    };
+    return 1;
+}
+
+void wh_chunks_close(struct wh_chunks *c) {
+    if (!c)
+        return;
+    wh_query_close(c->query);
+    free(c->data);
+    free(c);
+}
+
+/* --- reading events -----------------------------------------------------------------------------
+ */
+
+struct wh_events {
+    struct wh_chunks *chunks;
+    struct wh_chunk chunk;
+    struct wh_clock_map clock;
+    struct wh_reader reader; /* of the current block */
+    size_t next_block;       /* offset of the block after it */
+    int is_reading;          /* a block is current */
+    uint64_t malformed;
+};
+
+void wh_store_clock(struct wh_store *store, struct wh_clock_map *ret_clock) {
+    *ret_clock = (struct wh_clock_map){
+        .start_ticks = (uint64_t)wh_store_get_int(store, "clock_start_ticks", 0),
+        .ns_q32 = (uint64_t)wh_store_get_int(store, "clock_ns_q32", (int64_t)1 << 32),
+        .shift = (uint32_t)wh_store_get_int(store, "clock_shift", 0) & 63,
+    };
+}
+
+int wh_events_open(struct wh_store *store, const struct wh_chunk_range *range,
+                   struct wh_events **ret_events, struct wh_error *error) {
+    struct wh_events *e = calloc(1, sizeof *e);
+    if (!e)
+        return wh_fail(error, WH_ESYSTEM, "out of memory");
+    int rc = wh_chunks_open(store, range, &e->chunks, error);
+    if (rc) {
+        free(e);
+        return rc;
+    }
+    wh_store_clock(store, &e->clock);
+    *ret_events = e;
+    return 0;
+}
+
+/* Starts the next block of the chunk. 1 = there is one, 0 = the chunk is over. */
+static int next_block(struct wh_events *e) {
+    struct wh_block header;
+    size_t left = e->chunk.bytes - e->next_block;
+    if (!e->chunk.data || left < sizeof header)
+        return 0;
+    memcpy(&header, e->chunk.data + e->next_block, sizeof header);
+    left -= sizeof header;
+    uint32_t bytes = atomic_load_explicit(&header.committed, memory_order_relaxed);
+    if (bytes > left) {
+        e->malformed++;
+        bytes = (uint32_t)left;
+    }
+    wh_reader_init(&e->reader, &header, e->chunk.data + e->next_block + sizeof header, bytes);
+    e->next_block += sizeof header + bytes;
+    e->is_reading = 1;
+    return 1;
+}
+
+int wh_events_next(struct wh_events *e, struct wh_stored_event *ret_event, struct wh_error *error) {
+    for (;;) {
+        int rc = e->is_reading ? wh_reader_next(&e->reader, &ret_event->event) : 0;
+        if (rc == 1)
+            break;
+        e->malformed += rc < 0;
+        e->is_reading = 0;
+        if (next_block(e))
+            continue;
+        rc = wh_chunks_next(e->chunks, &e->chunk, error);
+        if (rc != 1)
+            return rc;
+        e->next_block = 0;
+    }
+    ret_event->process_id = e->chunk.process_id;
+    ret_event->thread_serial = e->chunk.thread_serial;
+    ret_event->at_ns = (int64_t)wh_clock_ns(&e->clock, e->reader.ticks);
+    ret_event->before_ns = ret_event->event.kind == WH_EV_REALLOC
+                               ? (int64_t)wh_clock_ns(&e->clock, ret_event->event.before_ticks)
+                               : ret_event->at_ns;
+    return 1;
+}
+
+uint64_t wh_events_malformed(const struct wh_events *e) {
+    return e->malformed;
+}
+
+void wh_events_close(struct wh_events *e) {
+    if (!e)
+        return;
+    wh_chunks_close(e->chunks);
+    free(e);
 }

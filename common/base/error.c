@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int wh_fail(struct wh_error *error, int code, const char *format, ...)
-{
+int wh_fail(struct wh_error *error, int code, const char *format, ...) {
     if (error) {
         va_list ap;
         va_start(ap, format);
@@ -18,8 +17,7 @@ int wh_fail(struct wh_error *error, int code, const char *format, ...)
     return code;
 }
 
-int wh_fail_errno(struct wh_error *error, const char *format, ...)
-{
+int wh_fail_errno(struct wh_error *error, const char *format, ...) {
     int saved = errno;
     if (error) {
         va_list ap;
@@ -27,15 +25,15 @@ int wh_fail_errno(struct wh_error *error, const char *format, ...)
         int n = vsnprintf(error->text, sizeof error->text, format, ap);
         va_end(ap);
         if (n > 0 && (size_t)n < sizeof error->text)
-            (void)snprintf(error->text + n, sizeof error->text - (size_t)n, ": %s", strerror(saved));
+            (void)snprintf(error->text + n, sizeof error->text - (size_t)n, ": %s",
+                           strerror(saved));
         error->code = WH_ESYSTEM;
     }
     errno = saved;
     return WH_ESYSTEM;
 }
 
-int wh_exit_status(int code)
-{
+int wh_exit_status(int code) {
     switch (code) {
     case WH_OK:
         return WH_EXIT_OK;

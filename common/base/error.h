@@ -1,16 +1,16 @@
 /* Errors and exit codes of everything outside the hook.
  *
- * A function that can fail returns 0 or a negative enum wh_error_code and, when it takes one, fills a
- * struct wh_error with a sentence for the user: lower case, subject quoted, no full stop. Libraries
- * never print; the command prints the sentence once as "whoholds: <text>". */
+ * A function that can fail returns 0 or a negative enum wh_error_code and, when it takes one, fills
+ * a struct wh_error with a sentence for the user: lower case, subject quoted, no full stop.
+ * Libraries never print; the command prints the sentence once as "whoholds: <text>". */
 #ifndef WH_BASE_ERROR_H
 #define WH_BASE_ERROR_H
 
 enum wh_error_code {
     WH_OK = 0,
-    WH_EUSAGE = -2,  /* the command line or a scenario file is wrong */
-    WH_EINPUT = -3,  /* a file is not a trace, is corrupt, or of a newer version */
-    WH_ESYSTEM = -4, /* the system refused: I/O, memory, permissions, disk full */
+    WH_EUSAGE = -2,    /* the command line or a scenario file is wrong */
+    WH_EINPUT = -3,    /* a file is not a trace, is corrupt, or of a newer version */
+    WH_ESYSTEM = -4,   /* the system refused: I/O, memory, permissions, disk full */
     WH_ENOTFOUND = -5, /* what was asked for is not in the trace */
 };
 
@@ -22,7 +22,7 @@ enum wh_exit {
     WH_EXIT_INPUT = 3,
     WH_EXIT_SYSTEM = 4,
     WH_EXIT_NOTFOUND = 5,
-    WH_EXIT_RECORD = 125,   /* record: whoholds itself failed before the target ran */
+    WH_EXIT_RECORD = 125,     /* record: whoholds itself failed before the target ran */
     WH_EXIT_CANNOT_RUN = 126, /* record: the command was found but could not be executed */
     WH_EXIT_NO_COMMAND = 127, /* record: command not found */
 };
@@ -32,11 +32,14 @@ struct wh_error {
     char text[400];
 };
 
-/* Sets *error (NULL is allowed) and returns code, so that `return wh_fail(error, ...)` reads well. */
-int wh_fail(struct wh_error *error, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Sets *error (NULL is allowed) and returns code, so that `return wh_fail(error, ...)` reads well.
+ */
+int wh_fail(struct wh_error *error, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* As wh_fail with WH_ESYSTEM and ": <strerror(errno)>" appended; errno is read first. */
-int wh_fail_errno(struct wh_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int wh_fail_errno(struct wh_error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* The exit status for an error code. */
 int wh_exit_status(int code);

@@ -12,6 +12,8 @@
  *             zero, else the record is written with the WH_EV_ODD form first
  *   stack   = zz of (node id - previous node id of the block)
  *   text    = varint length, bytes
+ *   others  = varint; MODULE: base, end - base and load_bias are absolute varints
+ * In a block the previous address starts at 0, the other bases are the block header's.
  *
  * Order: a free is stamped before the real call, an allocation after it returned; a realloc is one
  * record with both stamps, written only on success. Merged by time, with frees before allocations at
@@ -26,10 +28,14 @@
 enum wh_event_kind {
     WH_EV_END = 0,      /* never written: a zero byte ends a block early */
     WH_EV_ALLOC = 1,    /* detail: enum wh_alloc_kind; dt addr size stack */
-    WH_EV_FREE = 2,     /* detail: 1 = a stack follows, 2 = size given (munmap part); dt addr [stack] [size] */
+    WH_EV_FREE = 2,     /* detail, bits: 1 = a stack follows, 2 = size given (munmap of a part of a
+                           mapping: exactly [addr, addr + size) is gone); dt addr [stack] [size] */
     WH_EV_REALLOC = 3,  /* detail: alloc kind; dt before addr(old) addr(new) size stack
                            dt = stamp after the call; before = ticks >> shift from the stamp before to it */
-    WH_EV_NODE = 4,     /* new stack node: id(varint) parent(varint) ip(zz of difference to previous ip) */
+    WH_EV_NODE = 4,     /* new stack node: id(varint) parent(varint) ip(zz of difference to previous ip).
+                           ip 0 = frames are missing here: in the middle of a stack cut at depth_max,
+                           or at its root end when the walk could not go on. Published before any
+                           event of any thread that uses the node is stamped */
     WH_EV_THREAD = 5,   /* detail 0 = start or rename, 1 = end; dt tid(varint) name(text, start only) */
     WH_EV_IMAGE = 6,    /* a program image starts tracing: dt pid ppid exe(text) command_line(text, NUL-joined) */
     WH_EV_FORK = 7,     /* detail 0: a fork is about to happen: dt token
@@ -44,7 +50,8 @@ enum wh_event_kind {
     WH_EV_PAUSE = 12,   /* detail 0 resume, 1 pause: dt */
     WH_EV_NOTE = 13,    /* detail: enum wh_note; dt text. Something the report must say */
     WH_EV_LOST = 14,    /* dt count: so many events of this thread are missing before this point */
-    WH_EV_ODD = 15,     /* low bits of the next record's addresses: one byte, bits 0-2 first, 3-5 second */
+    WH_EV_ODD = 15,     /* low bits of the next record's addresses: one byte, bits 0-2 first, 3-5 second
+                           (REALLOC: old, new) */
 };
 
 /* Which entry point made a block. Stored in allocation.kind by the names of wh_alloc_kind_name(). */
@@ -87,7 +94,7 @@ struct wh_event {
     uint64_t number2;      /* ppid (IMAGE), child pid (FORK 1), parent uid (FORK 2) */
     const char *text;      /* exe, path, name, label, pool, note */
     uint32_t text_bytes;
-    const char *text2; /* IMAGE: command line; MODULE: build id bytes; FORK 2: number3 below */
+    const char *text2; /* IMAGE: command line; MODULE: build id bytes */
     uint32_t text2_bytes;
     uint64_t number3; /* FORK 2: pid */
 };

@@ -36,7 +36,11 @@
 #define WH_ENV_OUTPUT  "WHOHOLDS_OUTPUT"  /* bare preload: trace file; %e program, %p pid, %% */
 
 enum wh_overflow { WH_OVERFLOW_WAIT = 0, WH_OVERFLOW_DROP = 1 };
-enum wh_clock { WH_CLOCK_TSC = 0, WH_CLOCK_MONOTONIC = 1 };
+enum wh_clock {
+    WH_CLOCK_TSC = 0,       /* rdtsc, or aarch64's generic timer: the recorder calibrates it */
+    WH_CLOCK_MONOTONIC = 1, /* nanoseconds of CLOCK_MONOTONIC */
+    WH_CLOCK_BEST = 2,      /* in options only: TSC where the kernel trusts it, else MONOTONIC */
+};
 
 enum wh_session_flag {
     WH_SESSION_FREE_STACKS = 1u << 0,
@@ -70,6 +74,7 @@ struct wh_session {
     _Atomic uint32_t processes_used;
     _Atomic uint32_t next_process_uid; /* first image gets 1 */
     _Atomic uint32_t untraced_images;  /* no slot or no memory: counted and reported */
+    _Atomic uint32_t first_pid;        /* of the first image, for WH_SESSION_NO_CHILDREN */
     _Atomic uint64_t free_map[WH_BLOCK_MAX / 64]; /* bit set = ready and free */
 };
 
@@ -87,7 +92,8 @@ struct wh_process_slot {
     _Atomic uint32_t state; /* enum wh_slot_state */
     _Atomic uint32_t uid;   /* process.id in the trace */
     _Atomic uint32_t pid;
-    _Atomic uint32_t exited;       /* set by hooks at exit, exec: nothing more will come */
+    _Atomic uint32_t exited;       /* 1 = in _exit(): nothing more will come; 2 = exec is being tried:
+                                      final once the pid shows another image or is gone */
     _Atomic uint64_t start_ticks;  /* unshifted */
     _Atomic uint64_t lost_events;  /* counted drops */
     _Atomic uint64_t stack_truncated; /* stacks cut at depth_max */
@@ -96,8 +102,10 @@ struct wh_process_slot {
     _Atomic uint64_t unwind_mismatch;  /* verify mode: fast walk and libunwind disagreed */
     _Atomic uint64_t sample_scale;     /* reserved for the sampled mode */
     _Atomic uint32_t disabled;         /* tracing switched itself off; a NOTE says why if it could */
-    _Atomic uint32_t in_hook;          /* threads between entry and exit of a hook while gate is up */
-    _Atomic uint32_t gate;             /* recorder: 1 = threads wait before entering the allocator */
+    _Atomic uint32_t in_hook;          /* threads that passed a raised gate because their wait ran out */
+    _Atomic uint32_t gate;             /* recorder: 1 = threads wait before entering the allocator (at most
+                                          50 ms; also a futex word). A thread that was inside already
+                                          shows it by its open block's busy */
     _Atomic uint32_t request;          /* enum wh_request_state, also a futex word */
     _Atomic uint32_t request_tid;
     _Atomic uint32_t request_reason; /* enum wh_snapshot_reason */
@@ -129,7 +137,9 @@ struct wh_block_entry {
 
 struct wh_block {
     _Atomic uint32_t committed; /* payload bytes published (release) */
-    _Atomic uint32_t busy;      /* 1 between taking a stamp and publishing its record */
+    _Atomic uint32_t busy;      /* 1 from before a stamp is taken until its record is published (realloc:
+                                   across the real call). The store may linger in the store buffer, so a
+                                   watermark is the time of an *earlier* poll, not of this one */
     uint32_t process_uid;
     uint32_t thread_serial; /* 1.. within the process */
     uint32_t tid;
@@ -164,6 +174,27 @@ static inline struct wh_block *wh_session_block(struct wh_session *s, uint32_t i
 {
     return (struct wh_block *)(void *)((char *)s + WH_ARENA_OFFSET + (size_t)i * WH_BLOCK_BYTES);
 }
+
+/* What the creator of a session decides. */
+struct wh_session_options {
+    uint32_t flags, overflow, depth_max, clock, tick_shift, wait_ms_max;
+    uint32_t blocks_first, blocks_limit; /* backed at once; memory bound */
+    uint64_t mmap_bytes_min, sample_bytes;
+    const char *directory; /* second choice after /dev/shm (the user's TMPDIR); NULL = none */
+};
+struct wh_session_options wh_session_options_default(void);
+
+/* Creates the session file (mode 0600, in /dev/shm, o->directory or /tmp), backs its header and first
+ * blocks with pages and maps it. path receives its name; the caller unlinks it when all images of the
+ * tree are gone. Returns 0 or -errno. Context: any, hook (raw system calls, no libc). */
+int wh_session_create(const struct wh_session_options *o, char *path, size_t path_size,
+                      struct wh_session **ret_session);
+
+/* Maps an existing session. 0, -errno, -EPROTO: other layout, or stopped. Context: any, hook. */
+int wh_session_map(const char *path, struct wh_session **ret_session);
+
+/* The session's clock now, unshifted, without a fence. Context: any, hook. */
+uint64_t wh_session_clock(uint32_t clock);
 
 /* Takes a free block for process_uid; the caller fills in the header (all but committed and busy) and
  * then stores entry->state = WH_BLOCK_OPEN with release: only from then on does the recorder look at

@@ -1,0 +1,85 @@
+/* wh_graph_solve(): the stages in order. The one hard thing is memory: what a stage does not need
+ * any more is freed before the next one allocates, so that 70 bytes a block are enough. */
+#include "analyzer/graph/graph_internal.h"
+
+void wh_graph_release(struct wh_graph *graph) {
+    free(graph->strength);
+    free(graph->tree_parent);
+    free(graph->tree_edge);
+    free(graph->lost_state);
+    free(graph->lost_cycle);
+    free(graph->idom);
+    free(graph->retained_bytes);
+    free(graph->retained_objects);
+    free(graph->top);
+    free(graph->variable_bit);
+    free(graph->head_mask);
+    free(graph->heads);
+    free(graph->groups);
+    free(graph->sums);
+    *graph = (struct wh_graph){0};
+}
+
+static int strengths(const struct wh_graph_input *input, struct wh_graph *graph, struct wh_csr *out,
+                     uint32_t **leaders, uint32_t *leader_count, struct wh_error *error) {
+    graph->strength = wh_graph_array(graph->vertices, 1, error);
+    graph->lost_state = wh_graph_array(graph->blocks, 1, error);
+    graph->lost_cycle = wh_graph_array(graph->blocks, sizeof(*graph->lost_cycle), error);
+    if (!graph->strength || !graph->lost_state || !graph->lost_cycle)
+        return WH_ESYSTEM;
+    int r = wh_graph_strata(input, graph, out, error);
+    if (r == 0) {
+        wh_graph_keep(graph, out);
+        r = wh_graph_lost(input->heap, graph, out, leaders, leader_count, error);
+    }
+    return r;
+}
+
+static int paths(const struct wh_graph_input *input, struct wh_graph *graph,
+                 const struct wh_csr *out, const uint32_t *leaders, uint32_t leader_count,
+                 struct wh_error *error) {
+    graph->tree_parent = wh_graph_array(graph->vertices, sizeof(*graph->tree_parent), error);
+    graph->tree_edge = wh_graph_array(graph->blocks, sizeof(*graph->tree_edge), error);
+    if (!graph->tree_parent || !graph->tree_edge)
+        return WH_ESYSTEM;
+    return wh_graph_tree(input, graph, out, leaders, leader_count, error);
+}
+
+static int domination(const struct wh_heap *heap, struct wh_graph *graph, struct wh_dfs *dfs,
+                      struct wh_error *error) {
+    graph->idom = wh_graph_array(graph->vertices, sizeof(*graph->idom), error);
+    graph->retained_bytes = wh_graph_array(graph->vertices, sizeof(*graph->retained_bytes), error);
+    graph->retained_objects =
+        wh_graph_array(graph->vertices, sizeof(*graph->retained_objects), error);
+    graph->top = wh_graph_array(graph->blocks, sizeof(*graph->top), error);
+    if (!graph->idom || !graph->retained_bytes || !graph->retained_objects || !graph->top)
+        return WH_ESYSTEM;
+    int r = wh_graph_dominators(heap, graph, dfs, error);
+    return r < 0 ? r : wh_graph_share(graph, dfs, error);
+}
+
+int wh_graph_solve(const struct wh_graph_input *input, struct wh_graph *ret,
+                   struct wh_error *error) {
+    struct wh_csr out = {0};
+    struct wh_dfs dfs = {0};
+    uint32_t *leaders = NULL, leader_count = 0;
+    *ret = (struct wh_graph){.blocks = input->heap->node_count, .variables = input->variable_count};
+    ret->lost = ret->blocks + ret->variables;
+    ret->super = ret->lost + 1;
+    ret->vertices = ret->lost + 2;
+    int r = wh_csr_build(input, WH_EDGE_TAGGED, 0, &out, error);
+    if (r == 0)
+        r = strengths(input, ret, &out, &leaders, &leader_count, error);
+    if (r == 0)
+        r = paths(input, ret, &out, leaders, leader_count, error);
+    if (r == 0)
+        r = wh_graph_dfs(ret, &out, leaders, leader_count, &dfs, error);
+    if (r == 0)
+        r = domination(input->heap, ret, &dfs, error);
+    free(leaders);
+    wh_csr_release(&out);
+    wh_dfs_release(&dfs);
+    if (r < 0)
+        wh_graph_release(ret);
+    return r;
+}
