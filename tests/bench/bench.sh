@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Called by ./dev bench after the build; the work is in bench.py.
+set -euo pipefail
+WH_SOURCE=${WH_SOURCE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
+export WH_SOURCE WH_BUILD="${WH_BUILD:-$WH_SOURCE/build}"
+exec /usr/bin/python3 "$WH_SOURCE/tests/bench/bench.py" "$@"
