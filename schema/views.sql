@@ -1,4 +1,5 @@
--- Views for people. Built-in SQL functions only: the stock sqlite3 shell runs them.
+-- Views for people and reports. Built-in SQL functions only: the stock sqlite3 shell runs them.
+-- The totals are exact also where lifetimes were folded. Conventions as in content.sql.
 
 -- The frames of a stack, one row each.
 CREATE VIEW stack_frame(
@@ -13,3 +14,114 @@ CREATE VIEW stack_frame(
 ) AS
 SELECT s.id, j.key, f.function, f.file, f.line, f.module, f.address, f.inlined
 FROM stack s, json_each(s.frames) j JOIN frame f ON f.id = j.value;
+
+-- Blocks that nobody freed, with their creator.
+CREATE VIEW live(
+    allocation_id, -- allocation.id
+    process_id,    -- process.id
+    creator,       -- first frame outside allocators and runtimes; NULL = unknown
+    address,       -- first byte
+    size_bytes,    -- requested bytes
+    kind,          -- malloc, calloc, realloc, memalign, new, new[], mmap
+    alloc_ns,      -- birth
+    stack_id       -- stack_node.id; 0 = none taken
+) AS
+SELECT a.id, a.process_id, s.creator, a.address, a.size_bytes, a.kind, a.alloc_ns, a.stack_id
+FROM allocation a LEFT JOIN site s ON s.process_id = a.process_id AND s.stack_id = a.stack_id
+WHERE a.free_ns IS NULL;
+
+-- Totals per creator function: site, with the stacks of one creator added up.
+CREATE VIEW creator_total(
+    process_id,       -- process.id
+    creator,          -- function; '(no stack)' = none was taken, '(unknown)' = no symbol
+    alloc_objects,    -- blocks ever allocated (count)
+    alloc_space,      -- their bytes
+    inuse_objects,    -- blocks live at the end (count)
+    inuse_space,      -- their bytes
+    peak_objects,     -- blocks live at the process's peak (count)
+    peak_space,       -- their bytes
+    temporary_objects -- freed by the same thread's very next event (count)
+) AS
+SELECT process_id,
+       coalesce(creator, iif(stack_id = 0, '(no stack)', '(unknown)')) AS name,
+       sum(alloc_objects), sum(alloc_space), sum(inuse_objects), sum(inuse_space),
+       sum(peak_objects), sum(peak_space), sum(temporary_objects)
+FROM site GROUP BY process_id, name;
+
+-- Totals per module of the creator function.
+CREATE VIEW module_total(
+    process_id,       -- process.id
+    module,           -- file name; '(unknown)' = no stack, or an address in no module
+    alloc_objects,    -- blocks ever allocated (count)
+    alloc_space,      -- their bytes
+    inuse_objects,    -- blocks live at the end (count)
+    inuse_space,      -- their bytes
+    peak_objects,     -- blocks live at the process's peak (count)
+    peak_space,       -- their bytes
+    temporary_objects -- freed by the same thread's very next event (count)
+) AS
+SELECT s.process_id,
+       coalesce((SELECT f.module FROM stack_frame f
+                 WHERE f.stack_id = s.stack_id AND (s.creator IS NULL OR f.function = s.creator)
+                 ORDER BY f.depth LIMIT 1),
+                '(unknown)') AS name,
+       sum(s.alloc_objects), sum(s.alloc_space), sum(s.inuse_objects), sum(s.inuse_space),
+       sum(s.peak_objects), sum(s.peak_space), sum(s.temporary_objects)
+FROM site s GROUP BY s.process_id, name;
+
+-- Totals per allocating thread.
+CREATE VIEW thread_total(
+    process_id,       -- process.id
+    thread_id,        -- thread.id; 0 = unknown
+    alloc_objects,    -- blocks it allocated (count)
+    alloc_space,      -- their bytes
+    inuse_objects,    -- of these, live at the end (count)
+    inuse_space,      -- their bytes
+    peak_objects,     -- of these, live at the process's peak (count)
+    peak_space,       -- their bytes
+    temporary_objects -- always NULL: not kept per thread
+) AS
+SELECT process_id, thread_id, sum(ao), sum(a), sum(io), sum(i), sum(po), sum(p), NULL
+FROM (SELECT a.process_id AS process_id, coalesce(a.thread_id, 0) AS thread_id,
+             sum(NOT a.is_inherited) AS ao, sum(iif(a.is_inherited, 0, a.size_bytes)) AS a,
+             sum(a.free_ns IS NULL) AS io, sum(iif(a.free_ns IS NULL, a.size_bytes, 0)) AS i,
+             sum(a.alloc_ns <= p.peak_ns AND coalesce(a.free_ns > p.peak_ns, 1)) AS po,
+             sum(iif(a.alloc_ns <= p.peak_ns AND coalesce(a.free_ns > p.peak_ns, 1),
+                     a.size_bytes, 0)) AS p
+      FROM allocation a JOIN process p ON p.id = a.process_id
+      GROUP BY a.process_id, 2
+      UNION ALL
+      SELECT process_id, thread_id, sum(objects), sum(bytes), 0, 0, 0, 0
+      FROM folded GROUP BY process_id, thread_id)
+GROUP BY process_id, thread_id;
+
+-- Totals per size class.
+CREATE VIEW size_total(
+    process_id,       -- process.id
+    size_class,       -- smallest power of two that is not below the requested size, in bytes
+    alloc_objects,    -- blocks ever allocated (count)
+    alloc_space,      -- their bytes
+    inuse_objects,    -- of these, live at the end (count)
+    inuse_space,      -- their bytes
+    peak_objects,     -- of these, live at the process's peak (count)
+    peak_space,       -- their bytes
+    temporary_objects -- always NULL: not kept per size
+) AS
+WITH RECURSIVE power(p) AS (SELECT 1 UNION ALL SELECT p * 2 FROM power WHERE p < 1 << 60),
+by_size AS (
+    SELECT a.process_id AS process_id, a.size_bytes AS size,
+           sum(NOT a.is_inherited) AS ao, sum(iif(a.is_inherited, 0, a.size_bytes)) AS a,
+           sum(a.free_ns IS NULL) AS io, sum(iif(a.free_ns IS NULL, a.size_bytes, 0)) AS i,
+           sum(a.alloc_ns <= p.peak_ns AND coalesce(a.free_ns > p.peak_ns, 1)) AS po,
+           sum(iif(a.alloc_ns <= p.peak_ns AND coalesce(a.free_ns > p.peak_ns, 1),
+                   a.size_bytes, 0)) AS p
+    FROM allocation a JOIN process p ON p.id = a.process_id
+    GROUP BY a.process_id, a.size_bytes)
+SELECT process_id, class, sum(ao), sum(a), sum(io), sum(i), sum(po), sum(p), NULL
+FROM (SELECT process_id, (SELECT min(p) FROM power WHERE power.p >= by_size.size) AS class,
+             ao, a, io, i, po, by_size.p
+      FROM by_size
+      UNION ALL
+      SELECT process_id, size_class, sum(objects), sum(bytes), 0, 0, 0, 0
+      FROM folded GROUP BY process_id, size_class)
+GROUP BY process_id, class;

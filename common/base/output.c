@@ -98,11 +98,21 @@ void wh_number_text(struct wh_text *t, enum wh_column_type type, int64_t value) 
     }
 }
 
+/* Rounding may not turn a little into nothing, nor nearly all into all. */
+static void share_text(struct wh_text *t, double share) {
+    if (share > 0 && share < 0.001)
+        wh_text_puts(t, "<0.1 %");
+    else if (share >= 0.995 && share < 1)
+        wh_text_printf(t, "%.1f %%", share > 0.999 ? 99.9 : share * 100);
+    else
+        wh_text_printf(t, "%.*f %%", fabs(share) < 0.0995 && share != 0 ? 1 : 0, share * 100);
+}
+
 void wh_real_text(struct wh_text *t, enum wh_column_type type, double value) {
     if (!isfinite(value))
         return;
     if (type == WH_COLUMN_SHARE)
-        wh_text_printf(t, "%.*f %%", fabs(value) < 0.0995 && value != 0 ? 1 : 0, value * 100);
+        share_text(t, value);
     else if (type == WH_COLUMN_RATIO)
         wh_text_printf(t, "%.2f", value);
     else if (type == WH_COLUMN_TEXT || type == WH_COLUMN_INTEGER)

@@ -94,6 +94,8 @@ static void put_aligned(FILE *file, const struct wh_table *t, int column, const 
     unsigned gap = width < room ? room - width : 0;
     int is_text =
         t->columns[column].type == WH_COLUMN_TEXT || t->columns[column].type == WH_COLUMN_FLAG;
+    if (is_text && width == 0 && column + 1 == t->column_count)
+        return; /* no blanks at the end of a line */
     if (column)
         fputs("  ", file);
     if (!is_text)
@@ -273,6 +275,6 @@ void wh_table_end(struct wh_output *out) {
     if (out->format == WH_FORMAT_TEXT && (t->cell_count || !t->header_written))
         flush_text(out);
     else if (out->format == WH_FORMAT_JSON)
-        fputs(t->rows ? "\n  ]" : "]", out->file);
+        fputs(!t->rows ? "]" : t->name ? "\n  ]" : "\n]", out->file);
     wh_table_free(out);
 }
