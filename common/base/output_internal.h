@@ -6,7 +6,6 @@
 
 struct wh_text;
 
-void wh_json_string(FILE *file, const char *s, size_t length);
 void wh_csv_string(FILE *file, const char *s, size_t length);
 
 /* A number as text mode shows it, appended to t. */
