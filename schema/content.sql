@@ -122,6 +122,18 @@ CREATE TABLE snapshot_chunk(
     PRIMARY KEY(snapshot_id, part, first)
 ) WITHOUT ROWID;
 
+-- What annotated pools (whoholds.h) said of a block, as it stood at a snapshot.
+CREATE TABLE pooled(
+    snapshot_id INTEGER NOT NULL,   -- snapshot.id
+    allocation_id INTEGER NOT NULL, -- allocation.id
+    pool TEXT NOT NULL,             -- name the program gave the pool
+    acquirer_stack_id INTEGER,      -- stack that last took it out; NULL = none recorded
+    acquired_ns INTEGER NOT NULL,   -- when that was
+    acquisitions INTEGER NOT NULL,  -- how often it was taken out (count)
+    is_idle INTEGER NOT NULL,       -- 1 = given back and not taken again
+    PRIMARY KEY(snapshot_id, allocation_id)
+) WITHOUT ROWID;
+
 -- Something the recording must say: an allocator it cannot see, a library that bypasses it.
 CREATE TABLE note(
     process_id INTEGER NOT NULL, -- process.id

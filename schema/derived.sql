@@ -47,18 +47,6 @@ CREATE TABLE timeline(
     rss_bytes INTEGER              -- resident set of the process; NULL = not sampled at that time
 );
 
--- What annotated pools (whoholds.h) said of a block, as it stood at a snapshot.
-CREATE TABLE pooled(
-    snapshot_id INTEGER NOT NULL,   -- snapshot.id
-    allocation_id INTEGER NOT NULL, -- allocation.id
-    pool TEXT NOT NULL,             -- name the program gave the pool
-    acquirer_stack_id INTEGER,      -- stack that last took it out; NULL = none recorded
-    acquired_ns INTEGER NOT NULL,   -- when that was
-    acquisitions INTEGER NOT NULL,  -- how often it was taken out (count)
-    is_idle INTEGER NOT NULL,       -- 1 = given back and not taken again
-    PRIMARY KEY(snapshot_id, allocation_id)
-) WITHOUT ROWID;
-
 -- Lifetimes that have no row of their own (trace.allocation_rows = 'live'), as exact sums.
 CREATE TABLE folded(
     process_id INTEGER NOT NULL,    -- process.id
