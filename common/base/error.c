@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef wh_fail
+#undef wh_fail_errno
+
 int wh_fail(struct wh_error *error, int code, const char *format, ...) {
     if (error) {
         va_list ap;

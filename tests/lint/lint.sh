@@ -88,7 +88,8 @@ lint_layers() {
     return $bad
 }
 
-# Every header compiles alone, with both compilers; the public one as C++ too.
+# Every header compiles alone, with both compilers; the public one as C++ too. A flat list of X(...)
+# rows says "no include guard" at its top and is expanded by others.
 lint_headers() {
     local list file bad=0 compiler
     mapfile -d '' -t list < <(files '*.h')
@@ -96,6 +97,9 @@ lint_headers() {
     local flags=(-fsyntax-only -D_GNU_SOURCE '-DWH_VERSION="0"' -Wall -Wextra -Wundef -Werror -Wno-unused-function
         -I "$TREE" -I "$TREE/common" -I "$TREE/preload" -I "$TREE/simulator" -I "$TREE/analyzer")
     for file in "${list[@]}"; do
+        if head -n 5 "$TREE/$file" | grep -q 'no include guard'; then
+            continue
+        fi
         for compiler in gcc clang; do
             if ! echo "#include \"$TREE/$file\"" | "$compiler" -std=gnu17 "${flags[@]}" -I "$TREE/$(dirname "$file")" -x c -; then
                 echo "$file: does not compile alone ($compiler)"
