@@ -1,0 +1,28 @@
+/* What the commands share: how they fail and how they end. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/commands.h"
+#include "scenario/nearest.h"
+
+int command_fail(const struct wh_error *error) {
+    fprintf(stderr, "whoholds-sim: %s\n", error->text);
+    return wh_exit_status(error->code);
+}
+
+int command_unknown(const char *option, const char *const *known) {
+    int count = 0;
+    while (known[count])
+        count++;
+    fprintf(stderr, "whoholds-sim: unknown argument '%s'; nearest: '%s'\n", option,
+            nearest(option, known, count));
+    return WH_EXIT_USAGE;
+}
+
+int command_finish(void) {
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return WH_EXIT_OK;
+    fprintf(stderr, "whoholds-sim: cannot write the output: %s\n", strerror(errno));
+    return WH_EXIT_SYSTEM;
+}

@@ -1,0 +1,61 @@
+/* Go's map: buckets of eight, top hashes first, then keys, then elements, then the overflow bucket.
+ *
+ * Two kinds cover what the models need; both have 16-byte keys. Growing moves everything at once
+ * where Go would do it step by step, which changes no size after the fact. Context: one thread. */
+#ifndef WH_SIM_RUNTIME_MAP_H
+#define WH_SIM_RUNTIME_MAP_H
+
+#include "runtime/gotypes.h"
+
+struct hmap { /* 48 bytes */
+    int64_t count;
+    uint8_t flags, B; /* 1 << B buckets */
+    uint16_t noverflow;
+    uint32_t hash0;
+    void *buckets;
+    void *oldbuckets;
+    uint64_t nevacuate;
+    void *extra;
+};
+
+#define MAP_BUCKET_COUNT 8
+
+struct bucket_string_eface { /* of map[string]interface{}, 272 bytes */
+    uint8_t tophash[MAP_BUCKET_COUNT];
+    struct go_string keys[MAP_BUCKET_COUNT];
+    struct go_eface elems[MAP_BUCKET_COUNT];
+    struct bucket_string_eface *overflow;
+};
+
+struct bucket_eface_pointer { /* of map[interface{}]*T, 208 bytes */
+    uint8_t tophash[MAP_BUCKET_COUNT];
+    struct go_eface keys[MAP_BUCKET_COUNT];
+    void *elems[MAP_BUCKET_COUNT];
+    struct bucket_eface_pointer *overflow;
+};
+
+struct map_type {
+    const struct go_type *bucket;
+    uint32_t keys_offset, elems_offset, overflow_offset, elem_size;
+    uint64_t (*hash)(const void *key);
+    int (*is_equal)(const void *a, const void *b);
+};
+
+extern const struct map_type map_string_eface, map_eface_pointer;
+extern const struct go_type type_hmap;
+
+struct hmap *runtime_makemap(void);
+/* Where the element of `key` is, entered if it was not there. */
+void *runtime_mapassign(const struct map_type *type, struct hmap *map, const void *key);
+void *runtime_mapaccess(const struct map_type *type, struct hmap *map,
+                        const void *key); /* or NULL */
+void runtime_mapdelete(const struct map_type *type, struct hmap *map, const void *key);
+/* Calls visit for every element until it returns non-zero, which is returned. */
+int runtime_mapiterate(const struct map_type *type, struct hmap *map,
+                       int (*visit)(void *arg, const void *key, void *elem), void *arg);
+
+/* Keys of map_eface_pointer: a boxed integer or a boxed string. */
+struct go_eface runtime_convT64(int64_t value);
+struct go_eface runtime_convTstring(struct go_string value);
+
+#endif

@@ -1,0 +1,135 @@
+/* The world of a model, see world.h. */
+#include "scenario/world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "gopool/gopool.h"
+#include "mcache/mcache.h"
+#include "runtime/runtime.h"
+#include "whoholds.h"
+
+#define PHASES_MAX 64
+#define WAIT_MS    20
+
+static struct {
+    struct world_options options;
+    struct world_phase phases[PHASES_MAX];
+    int count;
+} world;
+
+void world_start(const struct world_options *options, const struct scenario *s) {
+    world.options = *options;
+    world.count = 0;
+    runtime_rounding(options->is_rounding);
+    sync_annotate(options->has_annotations);
+    if (!options->is_quiet) {
+        printf("%s, %s\n", s->name, s->is_fixed ? "fixed" : "leaking");
+        for (int i = 0; i < s->parameter_count; i++)
+            printf("  %s = %lld %s\n", s->parameters[i].name, (long long)s->parameters[i].value,
+                   s->parameters[i].unit);
+        printf("%-12s %15s %11s %11s %15s\n", "phase", "live bytes", "objects", "collections",
+               "last swept");
+    }
+}
+
+/* The runtime comes up after the peers were forked, so that they inherit no object. */
+void world_pools(void) {
+    sync_runtime_init((int)world.options.procs);
+    mcache_init();
+    gopool_init();
+}
+
+void world_end(void) {
+    peers_stop();
+}
+
+/* Frames that were live earlier leave words behind where later frames have not written yet. A
+ * scanner of this stack would take them for references, so they are wiped before a picture is
+ * taken. */
+static void wipe_stack(void) {
+    char below[64 * 1024];
+    memset(below, 0, sizeof(below));
+    __asm__ volatile("" : : "r"(below) : "memory");
+}
+
+void world_phase(const char *label) {
+    struct runtime_stats now = runtime_stats();
+    if (!world.options.is_quiet) {
+        printf("%-12s %15llu %11llu %11llu %15llu\n", label, (unsigned long long)now.live_bytes,
+               (unsigned long long)now.live_objects, (unsigned long long)now.collections,
+               (unsigned long long)now.swept_bytes);
+        fflush(stdout);
+    }
+    if (world.count < PHASES_MAX) {
+        struct world_phase *phase = &world.phases[world.count++];
+        snprintf(phase->label, sizeof(phase->label), "%s", label);
+        phase->live_bytes = now.live_bytes;
+        phase->live_objects = now.live_objects;
+        phase->collections = now.collections;
+    }
+    wipe_stack();
+    if (world.options.has_snapshots)
+        whoholds_snapshot(label);
+}
+
+void world_gc(const char *label) {
+    runtime_GC();
+    world_phase(label);
+}
+
+const struct world_phase *world_phases(int *ret_count) {
+    *ret_count = world.count;
+    return world.phases;
+}
+
+void world_netpoll(int64_t connections, bool clears_barriers) {
+    peers_start(world.options.io, connections, 0);
+    world_pools();
+    linkbuffer_init();
+    netpoll_poll_init(clears_barriers);
+    dialer_init();
+}
+
+void world_serve(void) {
+    struct defaultPoll *poll = netpoll_manager_Pick();
+    while (!peers_done())
+        netpoll_defaultPoll_Wait(poll, WAIT_MS);
+    netpoll_defaultPoll_Wait(poll, 0);
+}
+
+void world_accept(int64_t connections, connection_handler *onRequest) {
+    server_Run(peers_listener(), onRequest);
+    peers_connect(0, connections);
+    world_serve();
+}
+
+void world_send(int64_t connections, int64_t ready, const struct message *message) {
+    for (int64_t first = 0; first < connections; first += ready) {
+        struct message part = *message;
+        part.first_id = message->first_id + (uint32_t)first;
+        peers_send(first, first + ready < connections ? ready : connections - first, &part);
+        world_serve();
+    }
+}
+
+void world_close(int64_t connections, int64_t ready) {
+    for (int64_t first = 0; first < connections; first += ready) {
+        peers_close(first, first + ready < connections ? ready : connections - first);
+        world_serve();
+    }
+}
+
+void world_drop_packets(struct connection *c) {
+    while (LinkBuffer_Len(c->inputBuffer) >= 4) {
+        const uint8_t *p = LinkBuffer_Peek(c->inputBuffer, 4).ptr;
+        int64_t total = 4 + ((int64_t)p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3]);
+        if (LinkBuffer_Len(c->inputBuffer) < total) {
+            c->waitReadSize = total;
+            return;
+        }
+        LinkBuffer_Skip(c->inputBuffer, total);
+        connection_Release(c);
+        c->waitReadSize = 4;
+    }
+}

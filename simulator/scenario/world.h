@@ -1,0 +1,54 @@
+/* The world a model runs in: the runtime, the pools, the network, and the phases that are reported.
+ *
+ * Collections happen only in world_gc(), where no model keeps a reference in a C local.
+ * Context: one thread. */
+#ifndef WH_SIM_SCENARIO_WORLD_H
+#define WH_SIM_SCENARIO_WORLD_H
+
+#include <stdint.h>
+
+#include "netpoll/connection.h"
+#include "peer/peers.h"
+#include "scenario/scenario.h"
+
+struct world_options {
+    enum peer_io io;
+    bool has_annotations; /* whoholds_acquire and whoholds_release */
+    bool is_rounding;     /* Go's size classes */
+    bool has_snapshots;   /* one per phase; the exit snapshot is the tracer's own affair */
+    bool is_quiet;        /* no table of phases */
+    int64_t procs;        /* GOMAXPROCS */
+};
+
+/* What a phase left alive. */
+struct world_phase {
+    char label[40];
+    uint64_t live_bytes, live_objects, collections;
+};
+
+void world_start(const struct world_options *options, const struct scenario *s);
+/* The peers end; what the program holds stays. */
+void world_end(void);
+
+/* Ends a phase: prints its line and takes the labelled snapshot. */
+void world_phase(const char *label);
+/* Collects, then world_phase(). */
+void world_gc(const char *label);
+const struct world_phase *world_phases(int *ret_count);
+
+/* sync.Pool and mcache alone, for models without a network. */
+void world_pools(void);
+/* Peers, then pools, then netpoll with a poller; clears_barriers: netpoll v0.2.5. */
+void world_netpoll(int64_t connections, bool clears_barriers);
+/* Accepts `connections` from peers. */
+void world_accept(int64_t connections, connection_handler *onRequest);
+/* Serves events until the peers are done with what they were told and nothing is ready any more. */
+void world_serve(void);
+/* Every connection sends (or closes), `ready` at a time: one batch of events each. */
+void world_send(int64_t connections, int64_t ready, const struct message *message);
+void world_close(int64_t connections, int64_t ready);
+
+/* The handler of raw messages: reads whole packets and drops them. */
+void world_drop_packets(struct connection *c);
+
+#endif
