@@ -34,7 +34,7 @@ struct connection { /* 280 bytes */
     int64_t maxSize, bookSize;
     int64_t id; /* order of acceptance, from 0 */
     bool isActive, isProcessing;
-    char pad[14];
+    char pad[54]; /* what netpoll keeps and the model does not use */
 };
 extern const struct go_type type_connection;
 

@@ -1,7 +1,6 @@
 /* The child process with the other ends. It must stay invisible: no malloc, no exit handlers,
  * killed at the end. One command at a time: as much as possible at once, then a note to the
  * simulator, then the rest as the sockets take it. */
-#define _GNU_SOURCE
 #include "peer/child.h"
 
 #include <errno.h>
