@@ -90,6 +90,7 @@ enum wh_edge_evidence {
     WH_EVIDENCE_UNALIGNED = 9,
     WH_EVIDENCE_HIGH_TAG = 10,
     WH_EVIDENCE_IOVEC = 11, /* (ptr,len) inside a run of the same shape */
+    WH_EVIDENCE_BASE = 12, /* vtables at the block's start and at the target: a second base class */
 };
 
 #define WH_FROM_ROOT 0x80000000u /* edge.from: bit set = index into roots, else into nodes */

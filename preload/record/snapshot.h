@@ -1,9 +1,13 @@
 /* Taking a snapshot: stop the target, fork it copy-on-write, let it run on, read the frozen copy.
  *
- * The recorder calls wh_snapshot_freeze() from its main thread: it stops every thread, reads registers,
- * maps and thread pointers, makes the copy and resumes. While everything stands still it calls
- * job->frozen(), in which the recorder drains the streams and copies the live set. wh_snapshot_scan()
- * then works on the frozen copy, on another thread if the caller likes, and ends the copy.
+ * The recorder calls wh_snapshot_freeze() from its main thread: it stops every thread, reads
+ * registers, maps and thread pointers, makes the copy and resumes. While everything stands still it
+ * calls job->frozen(), in which the recorder drains the streams and copies the live set.
+ * wh_snapshot_scan() then works on the frozen copy, on another thread if the caller likes, and ends
+ * the copy.
+ *
+ * Between the two calls the copy (or, in mode "stop", the target itself) stands still: a frozen
+ * process must be scanned or abandoned soon.
  *
  * Never process_vm_readv on the copy: its page pin un-shares every page. Context: recorder. */
 #ifndef WH_RECORD_SNAPSHOT_H
@@ -38,8 +42,8 @@ struct wh_snapshot_job {
     struct wh_process_slot *slot;
     const struct wh_snapshot_module *modules;
     uint32_t module_count;
-    /* Called once while every thread stands still: drain the process's streams and remember the live
-     * set. Must be quick: it is part of the pause. */
+    /* Called once while every thread stands still: drain the process's streams and remember the
+     * live set. Must be quick: it is part of the pause. */
     void (*frozen)(void *arg);
     void *arg;
 };
@@ -56,8 +60,13 @@ struct wh_frozen; /* a frozen process: copy's pid, threads' registers, maps */
 int wh_snapshot_freeze(const struct wh_snapshot_job *job, struct wh_frozen **ret_frozen,
                        struct wh_snapshot_figures *figures, struct wh_error *error);
 
-/* Extracts the heap. blocks: the live set, any order, sorted in place. Ends and frees `frozen`. */
+/* Extracts the heap. blocks: the live set, any order, sorted in place. figures: the struct that was
+ * given to wh_snapshot_freeze(). Ends and frees `frozen`, also when it fails. */
 int wh_snapshot_scan(struct wh_frozen *frozen, struct wh_live_block *blocks, uint64_t block_count,
-                     struct wh_heap *ret_heap, struct wh_snapshot_figures *figures, struct wh_error *error);
+                     struct wh_heap *ret_heap, struct wh_snapshot_figures *figures,
+                     struct wh_error *error);
+
+/* Ends and frees a frozen process without a scan. NULL is allowed. */
+void wh_snapshot_abandon(struct wh_frozen *frozen);
 
 #endif

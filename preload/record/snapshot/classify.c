@@ -1,0 +1,213 @@
+/* What a word that points into a node is worth: class, evidence, visible length.
+ *
+ * First the word and its neighbours alone (wh_classify), then, with all edges known, what only the
+ * many or the target's own content can tell (wh_classify_all): a wrapper's header, a new[] cookie,
+ * a second base class, an intrusive list's offset - and the allocator's chunk headers, which look
+ * like references to a block's last bytes but are none. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "record/snapshot/extract.h"
+
+#define OFFSET_HITS_MIN   2u /* targets of one creator hit at one offset: no accident any more */
+#define CONTENT_READS_MAX 200000u
+
+struct length {
+    uint64_t visible;
+    enum wh_edge_evidence evidence;
+};
+
+static bool points_into(const struct wh_heap_node *n, uint64_t value) {
+    return value - n->address <= n->size && value != 0;
+}
+
+/* Bytes that `count` elements take when `capacity` of them fill the rest of the block. */
+static uint64_t elements(uint64_t count, uint64_t capacity, uint64_t rest) {
+    uint64_t each = capacity && rest % capacity == 0 ? rest / capacity : 1;
+    return count * each <= rest ? count * each : rest;
+}
+
+static struct length length_beside(const struct wh_extract *x, const struct wh_candidate *c) {
+    const struct wh_heap_node *n = &x->heap->nodes[c->node];
+    uint64_t rest = n->address + n->size - c->value;
+    struct length none = {0, WH_EVIDENCE_NONE};
+    if (c->has_after && c->after >= c->value && points_into(n, c->after))
+        return (struct length){c->after - c->value, WH_EVIDENCE_BEGIN_END};
+    if (!c->has_after || c->after == 0 || c->after > rest)
+        return none;
+    if (c->has_after > 1 && c->after2 >= c->after && c->after2 <= rest)
+        return (struct length){elements(c->after, c->after2, rest), WH_EVIDENCE_PTR_LEN_CAP};
+    uint32_t other = c->has_before > 1 ? wh_index_find(&x->index, c->before2) : WH_NO_NODE;
+    bool run = other != WH_NO_NODE && c->before &&
+               c->before <= x->heap->nodes[other].address + x->heap->nodes[other].size - c->before2;
+    return (struct length){c->after, run ? WH_EVIDENCE_IOVEC : WH_EVIDENCE_PTR_LEN};
+}
+
+/* Offset of the next chunk's header as glibc lays chunks out, seen from this block. */
+static uint64_t header_offset(const struct wh_heap_node *n) {
+    uint64_t chunk = (n->size + 8 + 15) & ~15ull;
+    return (chunk < 32 ? 32 : chunk) - 16;
+}
+
+bool wh_classify(const struct wh_extract *x, const struct wh_candidate *c,
+                 struct wh_heap_edge *edge) {
+    const struct wh_heap_node *n = &x->heap->nodes[c->node];
+    uint64_t offset = c->value - n->address;
+    struct length length = length_beside(x, c);
+    bool begin_before = c->has_before && points_into(n, c->before) && c->before <= c->value;
+    *edge = (struct wh_heap_edge){.to = c->node,
+                                  .to_offset = offset,
+                                  .visible = length.visible,
+                                  .evidence = (uint8_t)length.evidence};
+    if (offset == 0) {
+        edge->edge_class = WH_EDGE_START;
+    } else if (offset == n->size) {
+        bool near = begin_before || (c->has_before > 1 && points_into(n, c->before2)) ||
+                    (c->has_after && points_into(n, c->after));
+        if (!near)
+            return false;
+        edge->edge_class = WH_EDGE_REASONED;
+        edge->evidence = WH_EVIDENCE_ONE_PAST;
+        edge->visible = 0;
+    } else if (begin_before) {
+        edge->edge_class = WH_EDGE_REASONED;
+        edge->evidence = WH_EVIDENCE_BEGIN_END;
+    } else if (n->kind == WH_NODE_BLOCK && offset == header_offset(n)) {
+        edge->edge_class = WH_EDGE_SUSPECT;
+        edge->evidence = WH_EVIDENCE_HEADER;
+        edge->visible = 0;
+    } else if (length.evidence != WH_EVIDENCE_NONE) {
+        edge->edge_class = WH_EDGE_REASONED;
+    } else if (offset < 8) {
+        edge->edge_class = WH_EDGE_TAGGED;
+        edge->evidence = WH_EVIDENCE_LOW_TAG;
+    } else {
+        edge->edge_class = WH_EDGE_INTERIOR;
+    }
+    return true;
+}
+
+/* --- second look --- */
+
+/* A (creator, offset) pair and how many edges hit it; open addressing. */
+struct offset_count {
+    uint64_t offset;
+    uint32_t stack_id, hits, last_node;
+};
+
+struct offset_table {
+    struct offset_count *slots;
+    size_t mask, used;
+};
+
+static struct offset_count *offset_slot(struct offset_table *t, uint32_t stack_id,
+                                        uint64_t offset) {
+    uint64_t hash = (offset * 0x9e3779b97f4a7c15ull) ^ (stack_id * 0xff51afd7ed558ccdull);
+    for (size_t i = (hash ^ hash >> 29) & t->mask;; i = (i + 1) & t->mask)
+        if (t->slots[i].hits == 0 ||
+            (t->slots[i].stack_id == stack_id && t->slots[i].offset == offset))
+            return &t->slots[i];
+}
+
+static bool offset_grow(struct offset_table *t) {
+    struct offset_table bigger = {.mask = t->mask * 2 + 1, .used = t->used};
+    bigger.slots = calloc(bigger.mask + 1, sizeof *bigger.slots);
+    if (!bigger.slots)
+        return false;
+    for (size_t i = 0; i <= t->mask; i++)
+        if (t->slots[i].hits)
+            *offset_slot(&bigger, t->slots[i].stack_id, t->slots[i].offset) = t->slots[i];
+    free(t->slots);
+    *t = bigger;
+    return true;
+}
+
+static bool is_open_question(const struct wh_heap_edge *e) {
+    return e->edge_class == WH_EDGE_INTERIOR;
+}
+
+/* Interior offsets that many blocks of one creator are hit at: container_of, wrapper headers. */
+static void find_offsets(struct wh_extract *x) {
+    struct offset_table t = {.mask = 1023};
+    t.slots = calloc(t.mask + 1, sizeof *t.slots);
+    struct wh_heap *h = x->heap;
+    for (uint64_t i = 0; t.slots && i < h->edge_count; i++) {
+        const struct wh_heap_edge *e = &h->edges[i];
+        if (!is_open_question(e) || h->nodes[e->to].stack_id == 0)
+            continue;
+        struct offset_count *slot = offset_slot(&t, h->nodes[e->to].stack_id, e->to_offset);
+        if (slot->hits == 0) {
+            *slot = (struct offset_count){e->to_offset, h->nodes[e->to].stack_id, 1, e->to};
+            if (++t.used * 2 > t.mask && !offset_grow(&t))
+                break;
+        } else if (slot->last_node != e->to) {
+            slot->hits++;
+            slot->last_node = e->to;
+        }
+    }
+    for (uint64_t i = 0; t.slots && i < h->edge_count; i++) {
+        struct wh_heap_edge *e = &h->edges[i];
+        if (!is_open_question(e) || h->nodes[e->to].stack_id == 0 || e->to_offset % 8)
+            continue;
+        if (offset_slot(&t, h->nodes[e->to].stack_id, e->to_offset)->hits >= OFFSET_HITS_MIN) {
+            e->edge_class = WH_EDGE_REASONED;
+            e->evidence = WH_EVIDENCE_OFFSET;
+        }
+    }
+    free(t.slots);
+}
+
+/* A word that could be a vtable's address: in a module, not in memory that is written all the time.
+ */
+static bool is_vtable(const struct wh_extract *x, uint64_t word) {
+    if (word % 8 || word < 4096)
+        return false;
+    const struct wh_mapping *m = wh_maps_find(x->f, word);
+    return m && m->inode && !m->writable && !m->shared && m->path[0] == '/';
+}
+
+/* A count or a length in front of the bytes that the reference points at? */
+static bool is_cookie(uint64_t word, uint64_t size, uint64_t offset) {
+    uint64_t rest = size - offset;
+    return word == size || word == rest || (word && word <= rest && rest % word == 0);
+}
+
+static void look_inside(const struct wh_extract *x, struct wh_heap_edge *e) {
+    const struct wh_heap_node *n = &x->heap->nodes[e->to];
+    if (e->edge_class == WH_EDGE_SUSPECT) {
+        /* A chunk header only if this really is glibc's chunk: its size word says so. */
+        uint64_t word = wh_image_word(x->f, n->address - 8);
+        if ((word & ~7ull) != e->to_offset + 16) {
+            e->edge_class = WH_EDGE_INTERIOR;
+            e->evidence = WH_EVIDENCE_NONE;
+        }
+        return;
+    }
+    if (e->to_offset <= 64 && is_cookie(wh_image_word(x->f, n->address), n->size, e->to_offset)) {
+        e->edge_class = WH_EDGE_REASONED;
+        e->evidence = WH_EVIDENCE_COOKIE;
+    } else if (is_vtable(x, wh_image_word(x->f, n->address)) &&
+               is_vtable(x, wh_image_word(x->f, n->address + e->to_offset))) {
+        e->edge_class = WH_EDGE_REASONED;
+        e->evidence = WH_EVIDENCE_BASE;
+    }
+}
+
+void wh_classify_all(struct wh_extract *x) {
+    find_offsets(x);
+    struct wh_heap *h = x->heap;
+    uint32_t reads = 0;
+    for (uint64_t i = 0; i < h->edge_count && reads < CONTENT_READS_MAX; i++) {
+        struct wh_heap_edge *e = &h->edges[i];
+        bool header = e->edge_class == WH_EDGE_SUSPECT && e->evidence == WH_EVIDENCE_HEADER;
+        if (!header &&
+            !(is_open_question(e) && e->to_offset % 8 == 0 && h->nodes[e->to].size >= 16))
+            continue;
+        look_inside(x, e);
+        reads++;
+    }
+    if (reads == CONTENT_READS_MAX)
+        wh_snapshot_caveat(x->figures,
+                           "interior references beyond the first %u were not examined closely",
+                           CONTENT_READS_MAX);
+}

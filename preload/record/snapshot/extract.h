@@ -1,0 +1,124 @@
+/* Inside the snapshot folder: from a frozen image and a live set to a heap.
+ *
+ *   nodes.c     live blocks -> sorted nodes, overlaps dropped
+ *   index.c     address -> node
+ *   roots.c     modules, mappings; roots_thread.c stacks and registers; roots_tls.c TLS, DTV, TSD
+ *   scan.c      memory -> candidate words -> edges
+ *   classify.c  one word and its neighbours -> class, evidence, visible length */
+#ifndef WH_SNAPSHOT_EXTRACT_H
+#define WH_SNAPSHOT_EXTRACT_H
+
+#include "record/snapshot/frozen.h"
+
+#define WH_NO_NODE UINT32_MAX
+
+/* --- index.c: pointer lookup in two dependent memory accesses, whatever the number of nodes --- */
+
+#define WH_REGION_SHIFT 21
+#define WH_LEAF_SHIFT   13 /* regions a leaf of the directory covers */
+
+struct wh_index_word {
+    uint64_t starts;  /* bit = a node starts in this granule */
+    uint32_t before;  /* nodes that start before this word's first granule */
+    uint32_t padding; /* two words a cache line quarter: never straddles */
+};
+
+struct wh_index_region {
+    uint32_t before; /* nodes that start before the region */
+    uint32_t words;  /* first word / words per region + 1; 0 = no node starts here */
+    uint8_t covered; /* a node starts in it or reaches into it */
+};
+
+/* A node that contains others: the answer where no inner node is. */
+struct wh_index_outer {
+    uint64_t start, end;
+    uint32_t node, parent; /* parent: index of the outer around this one, WH_NO_NODE = none */
+};
+
+struct wh_index {
+    const struct wh_heap_node *nodes;
+    uint32_t node_count;
+    uint32_t granule_shift; /* 4, or 3 where blocks of 8 bytes lie side by side */
+    uint32_t words_per_region;
+    bool crowded; /* even 8-byte granules hold two starts (no allocator does that; lost events
+                     might) */
+    struct wh_index_region **leaves; /* by address >> (21 + 13) */
+    struct wh_index_word *words;
+    struct wh_index_outer *outers;
+    uint32_t outer_count;
+};
+
+int wh_index_init(struct wh_index *index, const struct wh_heap_node *nodes, uint32_t count);
+void wh_index_release(struct wh_index *index);
+
+/* Last node that starts at or before address, WH_NO_NODE = none or far away. */
+uint32_t wh_index_before(const struct wh_index *index, uint64_t address);
+/* Innermost node that contains address (a node of size 0 contains its first byte). */
+uint32_t wh_index_find(const struct wh_index *index, uint64_t address);
+/* Innermost outer that contains address but not `inner` itself; WH_NO_NODE = none. */
+uint32_t wh_index_outer(const struct wh_index *index, uint64_t address, uint32_t inner);
+void wh_index_prefetch(const struct wh_index *index, uint64_t address);
+
+/* --- the work --- */
+
+/* A part of a node that is scanned as something else: an inner node, a root range in a TLS block.
+ */
+struct wh_cut {
+    uint64_t start, end;
+};
+
+struct wh_extract {
+    struct wh_frozen *f;
+    struct wh_heap *heap;
+    struct wh_snapshot_figures *figures;
+    struct wh_index index;
+    struct wh_cut *cuts; /* sorted, of roots that lie in nodes */
+    uint32_t cut_count, cut_room;
+    uint32_t root_room;
+    uint32_t texts_room;
+    uint64_t edge_room;
+    bool failed; /* out of memory somewhere */
+};
+
+struct wh_keyed {
+    uint64_t key;
+    uint32_t value;
+};
+/* Sorts by key, stable; `spare` has room for count. Linear time. */
+void wh_keyed_sort(struct wh_keyed *items, struct wh_keyed *spare, size_t count);
+
+/* Fills heap->nodes and the index from the live set. */
+int wh_extract_nodes(struct wh_extract *x, struct wh_live_block *blocks, uint64_t count);
+
+/* Appends a root; NULL when out of memory (x->failed is set). */
+struct wh_heap_root *wh_extract_root(struct wh_extract *x, enum wh_root_kind kind, uint64_t start,
+                                     uint64_t end);
+/* Interns a text. */
+uint32_t wh_extract_text(struct wh_extract *x, const char *text);
+/* [start, end) of a node is a root's: not scanned with the node. */
+void wh_extract_cut(struct wh_extract *x, uint64_t start, uint64_t end);
+
+/* First node that ends after address (of the last ones before it and all behind it). */
+uint32_t wh_extract_first_node(const struct wh_extract *x, uint64_t address);
+
+int wh_extract_roots(struct wh_extract *x);
+int wh_extract_edges(struct wh_extract *x);
+
+/* --- classify.c --- */
+
+/* A word that points into a node, with what stands around it. */
+struct wh_candidate {
+    uint64_t value;
+    uint32_t node;                           /* the node it hits */
+    uint64_t before2, before, after, after2; /* neighbouring words of the same range, 0 outside */
+    uint8_t has_before, has_after;           /* how many neighbours exist: 0..2 */
+};
+
+/* Fills to, to_offset, visible, edge_class and evidence of *edge. False = the word is no reference.
+ */
+bool wh_classify(const struct wh_extract *x, const struct wh_candidate *c,
+                 struct wh_heap_edge *edge);
+/* Second look, over all edges: consistent offsets, cookies, allocator's headers. */
+void wh_classify_all(struct wh_extract *x);
+
+#endif

@@ -1,0 +1,201 @@
+/* Which node does an address point into? Two dependent memory accesses, whatever the number of
+ * nodes.
+ *
+ * Address space is cut into 2 MiB regions, found through a two-level directory. A region in which
+ * nodes start has one bit per 16-byte granule ("a node starts here") and, per 64 granules, the
+ * number of nodes that start earlier: the node before an address is that number plus a population
+ * count. Since nodes are sorted by address its index is the answer, wherever the node began. Only
+ * where nodes contain other nodes a second look is needed (outers). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "record/snapshot/extract.h"
+
+#define LEAF_REGIONS  (1u << WH_LEAF_SHIFT)
+#define LEAVES        (1u << (47 - WH_REGION_SHIFT - WH_LEAF_SHIFT))
+#define REGION_BYTES  (1ull << WH_REGION_SHIFT)
+#define ADDRESS_LIMIT (1ull << 47)
+
+static uint64_t width(const struct wh_heap_node *n) {
+    return n->size ? n->size : 1;
+}
+
+static struct wh_index_region *region_of(const struct wh_index *index, uint64_t address) {
+    if (address >= ADDRESS_LIMIT)
+        return NULL;
+    struct wh_index_region *leaf = index->leaves[address >> (WH_REGION_SHIFT + WH_LEAF_SHIFT)];
+    return leaf ? &leaf[address >> WH_REGION_SHIFT & (LEAF_REGIONS - 1)] : NULL;
+}
+
+static struct wh_index_region *make_region(struct wh_index *index, uint64_t address) {
+    struct wh_index_region **leaf = &index->leaves[address >> (WH_REGION_SHIFT + WH_LEAF_SHIFT)];
+    if (!*leaf)
+        *leaf = calloc(LEAF_REGIONS, sizeof **leaf);
+    return *leaf ? &(*leaf)[address >> WH_REGION_SHIFT & (LEAF_REGIONS - 1)] : NULL;
+}
+
+/* Marks the regions that nodes cover and gives those in which one starts their words. */
+static int cover(struct wh_index *index, uint32_t *ret_regions) {
+    uint32_t regions = 0;
+    for (uint32_t i = 0; i < index->node_count; i++) {
+        uint64_t start = index->nodes[i].address, end = start + width(&index->nodes[i]);
+        if (end >= ADDRESS_LIMIT)
+            continue;
+        for (uint64_t a = start & ~(REGION_BYTES - 1); a <= end; a += REGION_BYTES) {
+            struct wh_index_region *region = make_region(index, a);
+            if (!region)
+                return WH_ESYSTEM;
+            region->covered = 1;
+            if (a <= start && !region->words)
+                region->words = ++regions;
+        }
+    }
+    *ret_regions = regions;
+    return WH_OK;
+}
+
+static void fill_words(struct wh_index *index) {
+    for (uint32_t i = 0; i < index->node_count; i++) {
+        uint64_t address = index->nodes[i].address;
+        struct wh_index_region *region = region_of(index, address);
+        if (!region || !region->words)
+            continue;
+        uint64_t granule = (address & (REGION_BYTES - 1)) >> index->granule_shift;
+        index->words[(uint64_t)(region->words - 1) * index->words_per_region + granule / 64]
+            .starts |= 1ull << (granule % 64);
+    }
+}
+
+/* Second pass in address order: how many nodes start before each region and word. */
+static void fill_ranks(struct wh_index *index) {
+    uint32_t before = 0;
+    for (uint64_t l = 0; l < LEAVES; l++) {
+        struct wh_index_region *leaf = index->leaves[l];
+        for (uint64_t r = 0; leaf && r < LEAF_REGIONS; r++) {
+            if (!leaf[r].covered)
+                continue;
+            uint64_t start = ((l << WH_LEAF_SHIFT) + r) << WH_REGION_SHIFT;
+            while (before < index->node_count && index->nodes[before].address < start)
+                before++;
+            leaf[r].before = before;
+            if (!leaf[r].words)
+                continue;
+            struct wh_index_word *words =
+                index->words + (uint64_t)(leaf[r].words - 1) * index->words_per_region;
+            uint32_t sum = before;
+            uint64_t word_bytes = 64ull << index->granule_shift;
+            for (uint32_t w = 0; w < index->words_per_region; w++) {
+                while (sum < index->node_count &&
+                       index->nodes[sum].address < start + w * word_bytes)
+                    sum++;
+                words[w].before = sum;
+            }
+        }
+    }
+}
+
+static int find_outers(struct wh_index *index) {
+    uint32_t count = 0, open = WH_NO_NODE, room = 0;
+    for (uint32_t i = 0; i + 1 < index->node_count; i++) {
+        const struct wh_heap_node *n = &index->nodes[i];
+        uint64_t end = n->address + width(n);
+        if (index->nodes[i + 1].address >= end)
+            continue;
+        while (open != WH_NO_NODE && index->outers[open].end <= n->address)
+            open = index->outers[open].parent;
+        if (count == room) {
+            room = room ? room * 2 : 16;
+            struct wh_index_outer *more = realloc(index->outers, room * sizeof *more);
+            if (!more)
+                return WH_ESYSTEM;
+            index->outers = more;
+        }
+        index->outers[count] = (struct wh_index_outer){n->address, end, i, open};
+        open = count++;
+    }
+    index->outer_count = count;
+    return WH_OK;
+}
+
+int wh_index_init(struct wh_index *index, const struct wh_heap_node *nodes, uint32_t count) {
+    *index = (struct wh_index){.nodes = nodes, .node_count = count, .granule_shift = 4};
+    for (uint32_t i = 1; i < count; i++)
+        if (nodes[i].address >> 4 == nodes[i - 1].address >> 4) {
+            index->granule_shift = 3; /* 8-byte blocks side by side */
+            index->crowded |= nodes[i].address >> 3 == nodes[i - 1].address >> 3;
+        }
+    index->words_per_region = (uint32_t)(REGION_BYTES >> index->granule_shift) / 64;
+    index->leaves = calloc(LEAVES, sizeof *index->leaves);
+    uint32_t regions = 0;
+    if (!index->leaves || cover(index, &regions) != WH_OK)
+        return WH_ESYSTEM;
+    index->words = calloc((size_t)regions * index->words_per_region + 1, sizeof *index->words);
+    if (!index->words)
+        return WH_ESYSTEM;
+    fill_words(index);
+    fill_ranks(index);
+    return find_outers(index);
+}
+
+void wh_index_release(struct wh_index *index) {
+    for (uint32_t l = 0; index->leaves && l < LEAVES; l++)
+        free(index->leaves[l]);
+    free(index->leaves);
+    free(index->words);
+    free(index->outers);
+    *index = (struct wh_index){0};
+}
+
+uint32_t wh_index_before(const struct wh_index *index, uint64_t address) {
+    const struct wh_index_region *region = region_of(index, address);
+    if (!region || !region->covered)
+        return WH_NO_NODE;
+    uint32_t before = region->before;
+    if (region->words) {
+        uint64_t granule = (address & (REGION_BYTES - 1)) >> index->granule_shift;
+        const struct wh_index_word *word =
+            &index->words[(uint64_t)(region->words - 1) * index->words_per_region + granule / 64];
+        before = word->before +
+                 (uint32_t)__builtin_popcountll(word->starts & ((2ull << (granule % 64)) - 1));
+    }
+    while (index->crowded && before < index->node_count && index->nodes[before].address <= address)
+        before++;
+    /* A node may start later in the same granule. */
+    while (before && index->nodes[before - 1].address > address)
+        before--;
+    return before ? before - 1 : WH_NO_NODE;
+}
+
+uint32_t wh_index_outer(const struct wh_index *index, uint64_t address, uint32_t inner) {
+    uint32_t low = 0, high = index->outer_count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (index->outers[middle].start <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (uint32_t o = low ? low - 1 : WH_NO_NODE; o != WH_NO_NODE; o = index->outers[o].parent)
+        if (address < index->outers[o].end && index->outers[o].node != inner)
+            return index->outers[o].node;
+    return WH_NO_NODE;
+}
+
+uint32_t wh_index_find(const struct wh_index *index, uint64_t address) {
+    uint32_t node = wh_index_before(index, address);
+    if (node == WH_NO_NODE)
+        return WH_NO_NODE;
+    const struct wh_heap_node *n = &index->nodes[node];
+    if (address - n->address < width(n))
+        return node;
+    return index->outer_count ? wh_index_outer(index, address, node) : WH_NO_NODE;
+}
+
+void wh_index_prefetch(const struct wh_index *index, uint64_t address) {
+    const struct wh_index_region *region = region_of(index, address);
+    if (!region || !region->words)
+        return;
+    uint64_t granule = (address & (REGION_BYTES - 1)) >> index->granule_shift;
+    __builtin_prefetch(
+        &index->words[(uint64_t)(region->words - 1) * index->words_per_region + granule / 64]);
+}

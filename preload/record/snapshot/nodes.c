@@ -1,0 +1,145 @@
+/* The live set as nodes: sorted by address, birth order, overlaps resolved.
+ *
+ * Two live blocks cannot share a byte, except that a mapping may serve as an allocator's or a
+ * stack's memory. Anything else that overlaps is a block whose free was not seen (lost events,
+ * operation in flight): the older one is dropped and counted. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "record/snapshot/extract.h"
+#include "wire/event.h"
+
+#define DIGIT_BITS 11
+#define DIGITS     (1u << DIGIT_BITS)
+
+void wh_keyed_sort(struct wh_keyed *items, struct wh_keyed *spare, size_t count) {
+    static const unsigned passes = (64 + DIGIT_BITS - 1) / DIGIT_BITS;
+    struct wh_keyed *from = items, *to = spare;
+    uint64_t all_or = 0, all_and = ~0ull;
+    for (size_t i = 0; i < count; i++) {
+        all_or |= items[i].key;
+        all_and &= items[i].key;
+    }
+    for (unsigned pass = 0; pass < passes; pass++) {
+        unsigned shift = pass * DIGIT_BITS;
+        if (((all_or ^ all_and) >> shift & (DIGITS - 1)) == 0)
+            continue; /* every key has the same digit here */
+        size_t starts[DIGITS] = {0}, sum = 0;
+        for (size_t i = 0; i < count; i++)
+            starts[from[i].key >> shift & (DIGITS - 1)]++;
+        for (unsigned d = 0; d < DIGITS; d++) {
+            size_t n = starts[d];
+            starts[d] = sum;
+            sum += n;
+        }
+        for (size_t i = 0; i < count; i++)
+            to[starts[from[i].key >> shift & (DIGITS - 1)]++] = from[i];
+        struct wh_keyed *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != items)
+        memcpy(items, from, count * sizeof *items);
+}
+
+static uint64_t node_end(const struct wh_heap_node *n) {
+    return n->address + n->size;
+}
+
+/* Drops nodes that cannot be there. Returns how many are kept. */
+static uint32_t resolve_overlaps(struct wh_heap_node *nodes, uint32_t count,
+                                 uint32_t *ret_dropped) {
+    uint32_t kept = 0, open[64], depth = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct wh_heap_node n = nodes[i];
+        bool keep = n.address != 0 && node_end(&n) >= n.address && node_end(&n) < 1ull << 62;
+        while (keep && depth && node_end(&nodes[open[depth - 1]]) <= n.address &&
+               nodes[open[depth - 1]].address != n.address)
+            depth--;
+        while (keep && depth) {
+            struct wh_heap_node *outer = &nodes[open[depth - 1]];
+            if (outer->kind == WH_NODE_MMAP && node_end(outer) >= node_end(&n) &&
+                outer->address < n.address && depth < 64)
+                break;
+            if (outer->allocation_id > n.allocation_id) {
+                keep = false;
+            } else if (open[depth - 1] + 1 == kept) {
+                kept--; /* the older one is the last kept: gone */
+                depth--;
+            } else {
+                keep = false; /* something is already nested in it */
+            }
+            ++*ret_dropped;
+        }
+        if (!keep) {
+            *ret_dropped += depth == 0;
+            continue;
+        }
+        nodes[kept] = n;
+        open[depth++] = kept++;
+    }
+    return kept;
+}
+
+static int number_births(struct wh_heap_node *nodes, uint32_t count, struct wh_keyed *items,
+                         struct wh_keyed *spare) {
+    for (uint32_t i = 0; i < count; i++)
+        items[i] = (struct wh_keyed){nodes[i].allocation_id, i};
+    wh_keyed_sort(items, spare, count);
+    for (uint32_t i = 0; i < count; i++)
+        nodes[items[i].value].alloc_order = i;
+    return WH_OK;
+}
+
+static void flag_shared(struct wh_extract *x) {
+    const struct wh_frozen *f = x->f;
+    for (uint32_t i = 0, m = 0; i < x->heap->node_count; i++) {
+        struct wh_heap_node *n = &x->heap->nodes[i];
+        if (n->kind != WH_NODE_MMAP)
+            continue;
+        while (m < f->map_count && f->maps[m].end <= n->address)
+            m++;
+        if (m < f->map_count && f->maps[m].start <= n->address && f->maps[m].shared)
+            n->flags |= WH_NODE_VOLATILE;
+    }
+}
+
+int wh_extract_nodes(struct wh_extract *x, struct wh_live_block *blocks, uint64_t count) {
+    if (count >= WH_FROM_ROOT - 1)
+        return WH_ESYSTEM;
+    struct wh_keyed *items = malloc((count + 1) * sizeof *items),
+                    *spare = malloc((count + 1) * sizeof *spare);
+    struct wh_heap_node *nodes = malloc((count + 1) * sizeof *nodes);
+    if (!items || !spare || !nodes) {
+        free(items);
+        free(spare);
+        free(nodes);
+        return WH_ESYSTEM;
+    }
+    for (uint64_t i = 0; i < count; i++)
+        items[i] = (struct wh_keyed){blocks[i].address, (uint32_t)i};
+    wh_keyed_sort(items, spare, count);
+    for (uint64_t i = 0; i < count; i++) {
+        const struct wh_live_block *b = &blocks[items[i].value];
+        nodes[i] = (struct wh_heap_node){
+            .address = b->address,
+            .size = b->size,
+            .allocation_id = b->allocation_id,
+            .stack_id = b->stack_id,
+            .kind = b->alloc_kind == WH_ALLOC_MMAP ? WH_NODE_MMAP : WH_NODE_BLOCK,
+        };
+    }
+    uint32_t dropped = 0;
+    uint32_t kept = resolve_overlaps(nodes, (uint32_t)count, &dropped);
+    if (dropped) {
+        x->figures->unknown_blocks += dropped;
+        wh_snapshot_caveat(x->figures, "%u blocks overlapped others and were left out", dropped);
+    }
+    (void)number_births(nodes, kept, items, spare);
+    free(items);
+    free(spare);
+    x->heap->nodes = nodes;
+    x->heap->node_count = kept;
+    flag_shared(x);
+    return wh_index_init(&x->index, nodes, kept);
+}

@@ -1,0 +1,439 @@
+/* Memory in, edges out.
+ *
+ * The image is read in pieces of at most SCAN_BYTES. A filter leaves the words that fall into the
+ * heap's address ranges (AVX2 where there is it; bits 48-63 are ignored, so that tagged pointers
+ * pass), their index words are prefetched in batches, then each is looked up and classified. Small
+ * neighbouring nodes are read as one run; pages that were never touched are not read at all. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "record/snapshot/extract.h"
+
+#define SCAN_BYTES  (2u << 20)
+#define MARGIN      16u   /* bytes of context on both sides of a piece */
+#define RUN_GAP_MAX 4096u /* nodes farther apart are not read together */
+#define LARGE_BYTES                                                                                \
+    65536u /* nodes from this size on are scanned alone, untouched pages skipped                   \
+            */
+#define BATCH     64u
+#define SPANS_MAX 4u
+#define LOW48     0x0000ffffffffffffull
+#define PAGE      4096ull
+
+struct span {
+    uint64_t start, bytes;
+};
+
+struct scanner {
+    struct wh_extract *x;
+    struct span spans[SPANS_MAX]; /* where nodes are */
+    uint32_t span_count;
+    unsigned char *buffer;       /* SCAN_BYTES + 2 * MARGIN, aligned */
+    uint32_t *hits;              /* word numbers in the piece */
+    uint64_t piece;              /* address of the piece */
+    size_t before, bytes, after; /* readable bytes: context, piece, context */
+    uint32_t (*filter)(const struct scanner *s, const uint64_t *words, uint32_t count,
+                       uint32_t *hits);
+};
+
+/* --- filter --- */
+
+static uint32_t filter_plain(const struct scanner *s, const uint64_t *words, uint32_t count,
+                             uint32_t *hits) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t v = words[i] & LOW48;
+        for (uint32_t k = 0; k < s->span_count; k++)
+            if (v - s->spans[k].start < s->spans[k].bytes) {
+                hits[n++] = i;
+                break;
+            }
+    }
+    return n;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static uint32_t
+filter_avx2(const struct scanner *s, const uint64_t *words, uint32_t count, uint32_t *hits) {
+    const __m256i low48 = _mm256_set1_epi64x((long long)LOW48),
+                  sign = _mm256_set1_epi64x(INT64_MIN);
+    __m256i start[SPANS_MAX], limit[SPANS_MAX];
+    for (uint32_t k = 0; k < s->span_count; k++) {
+        start[k] = _mm256_set1_epi64x((long long)s->spans[k].start);
+        limit[k] = _mm256_xor_si256(_mm256_set1_epi64x((long long)s->spans[k].bytes), sign);
+    }
+    uint32_t n = 0, i = 0;
+    for (; i + 4 <= count; i += 4) {
+        __m256i v =
+            _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(const void *)(words + i)), low48);
+        __m256i in = _mm256_setzero_si256();
+        for (uint32_t k = 0; k < s->span_count; k++) {
+            __m256i from_start = _mm256_xor_si256(_mm256_sub_epi64(v, start[k]), sign);
+            in = _mm256_or_si256(in, _mm256_cmpgt_epi64(limit[k], from_start));
+        }
+        unsigned mask = (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(in));
+        for (; mask; mask &= mask - 1)
+            hits[n++] = i + (uint32_t)__builtin_ctz(mask);
+    }
+    uint32_t rest = filter_plain(s, words + i, count - i, hits + n);
+    for (uint32_t k = 0; k < rest; k++)
+        hits[n + k] += i;
+    return n + rest;
+}
+#endif
+
+/* The heap as at most SPANS_MAX ranges: split at the widest gaps between nodes. */
+static void find_spans(struct scanner *s) {
+    const struct wh_heap *h = s->x->heap;
+    uint64_t gap_at[SPANS_MAX - 1] = {0}, gap[SPANS_MAX - 1] = {0};
+    uint32_t gaps = 0;
+    if (h->node_count == 0)
+        return;
+    uint64_t end = h->nodes[0].address;
+    for (uint32_t i = 0; i < h->node_count; i++) {
+        uint64_t wide = h->nodes[i].address > end ? h->nodes[i].address - end : 0;
+        if (wide > 1u << 20) {
+            uint32_t k = gaps < SPANS_MAX - 1 ? gaps++ : 0;
+            for (uint32_t g = 0; gaps == SPANS_MAX - 1 && g < gaps; g++)
+                if (gap[g] < gap[k])
+                    k = g;
+            if (gap[k] < wide) {
+                gap[k] = wide;
+                gap_at[k] = h->nodes[i].address;
+            }
+        }
+        if (h->nodes[i].address + h->nodes[i].size > end)
+            end = h->nodes[i].address + h->nodes[i].size;
+    }
+    uint64_t span_start = h->nodes[0].address, span_end = span_start;
+    for (uint32_t i = 0; i < h->node_count; i++) {
+        for (uint32_t g = 0; g < gaps; g++)
+            if (gap_at[g] == h->nodes[i].address && gap[g]) {
+                s->spans[s->span_count++] = (struct span){span_start, span_end - span_start};
+                span_start = span_end = h->nodes[i].address;
+            }
+        if (h->nodes[i].address + h->nodes[i].size + 1 > span_end)
+            span_end =
+                h->nodes[i].address + h->nodes[i].size + 1; /* + 1: one-past-end words pass */
+    }
+    s->spans[s->span_count++] = (struct span){span_start, span_end - span_start};
+}
+
+/* --- edges --- */
+
+static struct wh_heap_edge *new_edge(struct wh_extract *x) {
+    struct wh_heap *h = x->heap;
+    if (h->edge_count == x->edge_room) {
+        uint64_t room = x->edge_room ? x->edge_room * 2 : 65536;
+        struct wh_heap_edge *more = realloc(h->edges, room * sizeof *more);
+        if (!more) {
+            x->failed = true;
+            return NULL;
+        }
+        h->edges = more;
+        x->edge_room = room;
+    }
+    return &h->edges[h->edge_count];
+}
+
+static uint64_t word_at(const struct scanner *s, int64_t offset) {
+    uint64_t word;
+    memcpy(&word, s->buffer + MARGIN + offset, sizeof word);
+    return word;
+}
+
+/* The node whose end the value is, when a neighbour of the slot points into it too. */
+static uint32_t find_ended(const struct wh_extract *x, const struct wh_candidate *c) {
+    uint32_t node = wh_index_before(&x->index, c->value - 1);
+    if (node == WH_NO_NODE)
+        return WH_NO_NODE;
+    const struct wh_heap_node *n = &x->heap->nodes[node];
+    if (n->address + n->size != c->value || n->size == 0)
+        return WH_NO_NODE;
+    bool near = (c->has_before && c->before - n->address < n->size) ||
+                (c->has_before > 1 && c->before2 - n->address < n->size);
+    return near ? node : WH_NO_NODE;
+}
+
+/* One word that passed the filter. [start, end): the range it may look around in. */
+static void take_word(struct scanner *s, uint32_t from, uint64_t origin, uint64_t slot,
+                      uint64_t start, uint64_t end) {
+    struct wh_extract *x = s->x;
+    int64_t at = (int64_t)(slot - s->piece);
+    uint64_t raw = word_at(s, at), low = -s->before, high = s->bytes + s->after;
+    struct wh_candidate c = {.value = raw & LOW48};
+    if (slot - start >= 8 && at - 8 >= (int64_t)low) {
+        c.has_before = 1;
+        c.before = word_at(s, at - 8);
+        if (slot - start >= 16 && at - 16 >= (int64_t)low) {
+            c.has_before = 2;
+            c.before2 = word_at(s, at - 16);
+        }
+    }
+    if (end - slot >= 16 && (uint64_t)at + 16 <= high) {
+        c.has_after = 1;
+        c.after = word_at(s, at + 8);
+        if (end - slot >= 24 && (uint64_t)at + 24 <= high) {
+            c.has_after = 2;
+            c.after2 = word_at(s, at + 16);
+        }
+    }
+    uint32_t ended = raw == c.value ? find_ended(x, &c) : WH_NO_NODE;
+    c.node = ended != WH_NO_NODE ? ended : wh_index_find(&x->index, c.value);
+    if (c.node == WH_NO_NODE && (c.value & 7)) { /* a tag beyond the end of a tiny block */
+        c.node = wh_index_find(&x->index, c.value & ~7ull);
+        if (c.node != WH_NO_NODE && x->heap->nodes[c.node].address != (c.value & ~7ull))
+            return;
+    }
+    if (c.node == WH_NO_NODE || c.node == from) /* what points at itself holds nothing */
+        return;
+    struct wh_heap_edge *edge = new_edge(x);
+    if (!edge || !wh_classify(x, &c, edge))
+        return;
+    if (raw != c.value) {
+        if (c.value != x->heap->nodes[c.node].address)
+            return;
+        edge->edge_class = WH_EDGE_TAGGED;
+        edge->evidence = WH_EVIDENCE_HIGH_TAG;
+        edge->visible = 0;
+    }
+    edge->from = from;
+    edge->from_offset = slot - origin;
+    x->heap->edge_count++;
+}
+
+/* --- pieces --- */
+
+/* Reads [start, start + bytes) with context from [low, high). False = nothing readable. */
+static bool load_piece(struct scanner *s, uint64_t start, size_t bytes, uint64_t low,
+                       uint64_t high) {
+    s->piece = start;
+    s->before = start - low < MARGIN ? start - low : MARGIN;
+    uint64_t beyond = high - (start + bytes);
+    s->after = beyond < MARGIN ? beyond : MARGIN;
+    size_t wanted = s->before + bytes + s->after;
+    size_t have = wh_image_read(s->x->f, start - s->before, s->buffer + MARGIN - s->before, wanted);
+    s->x->figures->image_bytes += have;
+    if (have <= s->before)
+        return false;
+    have -= s->before;
+    s->bytes = have < bytes ? have : bytes;
+    s->after = have - s->bytes;
+    return true;
+}
+
+static uint32_t filter_piece(struct scanner *s) {
+    return s->filter(s, (const uint64_t *)(const void *)(s->buffer + MARGIN),
+                     (uint32_t)(s->bytes / 8), s->hits);
+}
+
+static void prefetch_batch(const struct scanner *s, uint32_t first, uint32_t count) {
+    for (uint32_t i = first; i < count && i < first + BATCH; i++)
+        wh_index_prefetch(&s->x->index, word_at(s, (int64_t)s->hits[i] * 8) & LOW48);
+}
+
+/* One range with one source. origin: what from_offset counts from. */
+static void scan_range(struct scanner *s, uint32_t from, uint64_t origin, uint64_t start,
+                       uint64_t end) {
+    uint64_t first = (start + 7) & ~7ull;
+    for (uint64_t at = first, next; at + 8 <= end; at = next) {
+        size_t bytes = end - at < SCAN_BYTES ? (end - at) & ~7ull : SCAN_BYTES;
+        bool loaded = load_piece(s, at, bytes, first, end);
+        size_t done = loaded ? s->bytes : 0;
+        next = done == bytes ? at + bytes
+                             : ((at + done) | (PAGE - 1)) + 1; /* past the unreadable page */
+        if (!loaded)
+            continue;
+        uint32_t hits = filter_piece(s);
+        for (uint32_t i = 0; i < hits; i++) {
+            if (i % BATCH == 0)
+                prefetch_batch(s, i + BATCH, hits);
+            take_word(s, from, origin, at + (uint64_t)s->hits[i] * 8, first, end);
+        }
+    }
+}
+
+/* Nodes [first, last): small, plain, close together: read and filtered as one. */
+static void scan_run(struct scanner *s, uint32_t first, uint32_t last) {
+    const struct wh_heap_node *nodes = s->x->heap->nodes;
+    uint64_t start = nodes[first].address & ~7ull,
+             end = nodes[last - 1].address + nodes[last - 1].size;
+    if (end - start < 8 || !load_piece(s, start, (end - start) & ~7ull, start, end))
+        return;
+    uint32_t hits = filter_piece(s), node = first;
+    for (uint32_t i = 0; i < hits; i++) {
+        if (i % BATCH == 0)
+            prefetch_batch(s, i + BATCH, hits);
+        uint64_t slot = start + (uint64_t)s->hits[i] * 8;
+        while (node < last && nodes[node].address + nodes[node].size < slot + 8)
+            node++;
+        if (node < last && slot >= nodes[node].address)
+            take_word(s, node, nodes[node].address, slot, nodes[node].address,
+                      nodes[node].address + nodes[node].size);
+    }
+}
+
+/* --- large nodes: pages that were never touched are not there --- */
+
+static bool can_skip_pages(const struct wh_frozen *f, uint64_t start, uint64_t end) {
+    const struct wh_mapping *m = wh_maps_find(f, start);
+    return f->pagemap >= 0 && m && m->end >= end && !m->shared && m->inode == 0;
+}
+
+static void scan_touched(struct scanner *s, uint32_t from, uint64_t origin, uint64_t start,
+                         uint64_t end) {
+    enum { ENTRIES = 512 };
+    uint64_t entries[ENTRIES];
+    if (!can_skip_pages(s->x->f, start, end)) {
+        scan_range(s, from, origin, start, end);
+        return;
+    }
+    uint64_t run_start = 0, run_end = 0; /* touched pages not scanned yet */
+    for (uint64_t page = start / PAGE; page * PAGE < end; page += ENTRIES) {
+        uint64_t left = (end + PAGE - 1) / PAGE - page, n = left < ENTRIES ? left : ENTRIES;
+        ssize_t got = pread(s->x->f->pagemap, entries, n * 8, (off_t)(page * 8));
+        for (uint64_t i = 0; i < n; i++) {
+            bool touched = got != (ssize_t)(n * 8) || entries[i] >> 62; /* present or swapped */
+            uint64_t a = (page + i) * PAGE;
+            if (touched && a == run_end) {
+                run_end = a + PAGE;
+            } else if (touched) {
+                if (run_end)
+                    scan_range(s, from, origin, run_start < start ? start : run_start, run_end);
+                run_start = a;
+                run_end = a + PAGE;
+            }
+        }
+    }
+    if (run_end)
+        scan_range(s, from, origin, run_start < start ? start : run_start,
+                   run_end < end ? run_end : end);
+}
+
+/* A node minus its inner nodes and the cuts. */
+static void scan_with_holes(struct scanner *s, uint32_t node) {
+    const struct wh_extract *x = s->x;
+    const struct wh_heap_node *nodes = x->heap->nodes;
+    uint64_t origin = nodes[node].address, end = origin + nodes[node].size, at = origin;
+    uint32_t inner = node + 1, cut = 0;
+    while (cut < x->cut_count && x->cuts[cut].end <= origin)
+        cut++;
+    while (at < end) {
+        uint64_t hole = end, hole_end = end;
+        if (inner < x->heap->node_count && nodes[inner].address < hole) {
+            hole = nodes[inner].address;
+            hole_end = hole + nodes[inner].size;
+        }
+        if (cut < x->cut_count && x->cuts[cut].start < hole) {
+            hole = x->cuts[cut].start;
+            hole_end = x->cuts[cut].end;
+        }
+        if (hole > at)
+            scan_touched(s, node, origin, at, hole < end ? hole : end);
+        if (hole_end > at)
+            at = hole_end;
+        while (inner < x->heap->node_count && nodes[inner].address + nodes[inner].size <= at &&
+               nodes[inner].address < end)
+            inner++;
+        while (cut < x->cut_count && x->cuts[cut].end <= at)
+            cut++;
+        if (hole >= end)
+            break;
+    }
+}
+
+static bool has_cut(const struct wh_extract *x, uint64_t start, uint64_t end) {
+    uint32_t low = 0, high = x->cut_count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (x->cuts[middle].end <= start)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < x->cut_count && x->cuts[low].start < end;
+}
+
+static bool is_plain(const struct wh_extract *x, uint32_t node) {
+    const struct wh_heap_node *n = &x->heap->nodes[node];
+    if (n->size >= LARGE_BYTES || (x->cut_count && has_cut(x, n->address, n->address + n->size)))
+        return false;
+    return node + 1 >= x->heap->node_count || n[1].address >= n->address + n->size;
+}
+
+static void scan_nodes(struct scanner *s) {
+    const struct wh_extract *x = s->x;
+    const struct wh_heap_node *nodes = x->heap->nodes;
+    uint32_t count = x->heap->node_count;
+    for (uint32_t i = 0; i < count && !x->failed;) {
+        if (!is_plain(x, i)) {
+            scan_with_holes(s, i++);
+            continue;
+        }
+        uint32_t last = i + 1;
+        while (last < count && is_plain(x, last) &&
+               nodes[last].address - (nodes[last - 1].address + nodes[last - 1].size) <=
+                   RUN_GAP_MAX &&
+               nodes[last].address + nodes[last].size - (nodes[i].address & ~7ull) <= SCAN_BYTES)
+            last++;
+        scan_run(s, i, last);
+        i = last;
+    }
+}
+
+static void scan_registers(struct scanner *s, uint32_t root) {
+    const struct wh_heap_root *r = &s->x->heap->roots[root];
+    for (uint32_t t = 0; t < s->x->f->thread_count; t++) {
+        const struct wh_frozen_thread *thread = &s->x->f->threads[t];
+        if ((uint32_t)thread->tid != r->tid)
+            continue;
+        memcpy(s->buffer + MARGIN, thread->registers, sizeof thread->registers);
+        s->piece = s->before = s->after = 0;
+        s->bytes = WH_REG_PC * 8;
+        uint32_t hits = filter_piece(s);
+        for (uint32_t i = 0; i < hits;
+             i++) /* neighbours of a register mean nothing: a range of one word */
+            take_word(s, root | WH_FROM_ROOT, 0, s->hits[i] * 8ull, s->hits[i] * 8ull,
+                      s->hits[i] * 8ull + 8);
+    }
+}
+
+static void scan_roots(struct scanner *s) {
+    const struct wh_heap *h = s->x->heap;
+    for (uint32_t i = 0; i < h->root_count && !s->x->failed; i++) {
+        const struct wh_heap_root *r = &h->roots[i];
+        if (r->kind == WH_ROOT_REGISTER)
+            scan_registers(s, i);
+        else if (r->kind == WH_ROOT_MAPPING)
+            scan_touched(s, i | WH_FROM_ROOT, r->start, r->start, r->end);
+        else
+            scan_range(s, i | WH_FROM_ROOT, r->start, r->start, r->end);
+    }
+}
+
+int wh_extract_edges(struct wh_extract *x) {
+    struct scanner s = {.x = x, .filter = filter_plain};
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2"))
+        s.filter = filter_avx2;
+#endif
+    s.buffer = aligned_alloc(64, SCAN_BYTES + 2 * MARGIN + 32);
+    s.hits = malloc((SCAN_BYTES / 8 + 4) * sizeof *s.hits);
+    if (s.buffer && s.hits) {
+        find_spans(&s);
+        scan_nodes(&s);
+        scan_roots(&s);
+    } else {
+        x->failed = true;
+    }
+    free(s.buffer);
+    free(s.hits);
+    if (!x->failed)
+        wh_classify_all(x);
+    return x->failed ? WH_ESYSTEM : WH_OK;
+}

@@ -1,0 +1,335 @@
+/* From a real process to nodes, roots and edges: a forked child lays out known blocks and
+ * references, stands still, and the extracted graph must show exactly these. No libwhoholds is
+ * involved. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "record/snapshot.h"
+
+enum {
+    B_GLOBAL,
+    B_SLICED,
+    B_STACK,
+    B_TLS,
+    B_KEY3,
+    B_KEY60,
+    B_LOST,
+    B_VECTOR,
+    B_PACKED,
+    B_TAGGED,
+    B_HIGH,
+    B_LIST1,
+    B_LIST2,
+    B_LIST3,
+    B_COOKIE,
+    B_TABLE,
+    B_HELD_BY_TABLE,
+    B_NEIGHBOUR,
+    B_COUNT
+};
+
+struct board { /* shared with the child */
+    struct wh_live_block blocks[B_COUNT];
+    uint64_t slot[B_COUNT]; /* where the one reference lies, 0 = elsewhere */
+    _Atomic int ready;
+    int tid;
+};
+static struct board *board;
+
+static void *global_holder;
+static struct {
+    char *pointer;
+    size_t length;
+} slice;
+static struct { void **begin, **end, **capacity; } vector;
+static struct {
+    char pad;
+    char pointer[8];
+} __attribute__((packed, aligned(8))) packed_holder;
+static uintptr_t tagged, high_tagged;
+static void *list_head, *cookie_holder, *table_holder;
+static __thread void *tls_holder;
+
+/* Blocks come from a mapping of their own, so that the test does not depend on an allocator. */
+static char *arena, *arena_next;
+static void *take(int which, size_t size, size_t distance) {
+    void *p = arena_next;
+    arena_next += ((size + 15) & ~(size_t)15) + distance;
+    board->blocks[which] = (struct wh_live_block){
+        .address = (uintptr_t)p,
+        .size = size,
+        .allocation_id = (uint64_t)which + 1,
+        .stack_id = (uint32_t)(which >= B_LIST1 && which <= B_LIST3 ? 77 : which + 100)};
+    return p;
+}
+
+static void *hold_in_thread(void *unused) {
+    (void)unused;
+    void *volatile local = take(B_STACK, 64, 32);
+    tls_holder = take(B_TLS, 64, 32);
+    board->slot[B_STACK] = (uintptr_t)&local;
+    board->slot[B_TLS] = (uintptr_t)&tls_holder;
+    pthread_key_t key, key3 = 0, key60 = 0;
+    for (int i = 0; i <= 60; i++) {
+        (void)pthread_key_create(&key, free);
+        key3 = i == 3 ? key : key3;
+        key60 = i == 60 ? key : key60;
+    }
+    (void)pthread_setspecific(key3, take(B_KEY3, 64, 32));
+    (void)pthread_setspecific(key60, take(B_KEY60, 64, 32));
+    board->tid = (int)gettid();
+    board->ready = 1;
+    for (;;)
+        pause();
+    return local;
+}
+
+static void lay_out(void) {
+    char *p;
+    global_holder = take(B_GLOBAL, 100, 32);
+    slice.pointer = (char *)take(B_SLICED, 4096, 32) + 1024;
+    slice.length = 7;
+    take(B_LOST, 64, 32);
+    vector.begin = take(B_VECTOR, 80, 0); /* ends where the neighbour starts */
+    vector.end = vector.begin + 10;
+    vector.capacity = vector.begin + 10;
+    take(B_NEIGHBOUR, 48, 32);
+    p = take(B_PACKED, 64, 32);
+    memcpy(packed_holder.pointer, &p, sizeof p);
+    tagged = (uintptr_t)take(B_TAGGED, 64, 32) | 3;
+    high_tagged = (uintptr_t)take(B_HIGH, 64, 32) | 0xabcdull << 48;
+    void **previous = &list_head;
+    for (int i = B_LIST1; i <= B_LIST3; i++) {
+        p = take(i, 96, 32);
+        *previous = p + 40;
+        previous = (void **)(void *)(p + 40);
+    }
+    p = take(B_COOKIE, 8 + 10 * 12, 32);
+    *(uint64_t *)(void *)p = 10;
+    cookie_holder = p + 8;
+    p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    table_holder = p;
+    board->blocks[B_TABLE] = (struct wh_live_block){
+        .address = (uintptr_t)p, .size = 1 << 20, .allocation_id = B_TABLE + 1, .alloc_kind = 6};
+    ((void **)(void *)p)[70000] = take(B_HELD_BY_TABLE, 64, 32);
+}
+
+static pid_t start_child(void) {
+    board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        arena = arena_next =
+            mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        lay_out();
+        pthread_t thread;
+        (void)pthread_create(&thread, NULL, hold_in_thread, NULL);
+        for (;;)
+            pause();
+    }
+    while (!board->ready)
+        usleep(1000);
+    usleep(20000); /* into pause() */
+    return pid;
+}
+
+static struct wh_heap heap;
+static struct wh_snapshot_figures figures;
+
+static uint32_t node_of(int which) {
+    for (uint32_t i = 0; i < heap.node_count; i++)
+        if (heap.nodes[i].allocation_id == (uint64_t)which + 1)
+            return i;
+    fail_msg("block %d is no node", which);
+    return 0;
+}
+
+static bool in_register(const struct wh_heap_edge *e) {
+    return (e->from & WH_FROM_ROOT) && heap.roots[e->from & ~WH_FROM_ROOT].kind == WH_ROOT_REGISTER;
+}
+
+/* The strongest edge into a block, registers aside; NULL = none. */
+static const struct wh_heap_edge *edge_to(int which) {
+    const struct wh_heap_edge *best = NULL;
+    uint32_t node = node_of(which);
+    for (uint64_t i = 0; i < heap.edge_count; i++)
+        if (heap.edges[i].to == node && !in_register(&heap.edges[i]) &&
+            (!best || heap.edges[i].edge_class > best->edge_class))
+            best = &heap.edges[i];
+    return best;
+}
+
+static const struct wh_heap_root *root_of(const struct wh_heap_edge *e) {
+    assert_non_null(e);
+    assert_true(e->from & WH_FROM_ROOT);
+    return &heap.roots[e->from & ~WH_FROM_ROOT];
+}
+
+static void assert_held_at(int which, const void *slot, enum wh_root_kind kind,
+                           unsigned edge_class) {
+    const struct wh_heap_edge *e = edge_to(which);
+    const struct wh_heap_root *r = root_of(e);
+    assert_int_equal(r->kind, kind);
+    assert_int_equal(r->start + e->from_offset, (uintptr_t)slot);
+    assert_int_equal(e->edge_class, edge_class);
+}
+
+static int take_snapshot(void **state) {
+    (void)state;
+    pid_t pid = start_child();
+    /* The board knows every block: as the library's own memory it must not count. */
+    static struct wh_process_slot slot;
+    slot.private_start[0] = (uintptr_t)board;
+    slot.private_end[0] = (uintptr_t)board + sizeof *board;
+    struct wh_snapshot_job job = {.pid = pid, .slot = &slot};
+    struct wh_frozen *frozen;
+    struct wh_error error;
+    struct wh_live_block blocks[B_COUNT];
+    int status = wh_snapshot_freeze(&job, &frozen, &figures, &error);
+    memcpy(blocks, board->blocks, sizeof blocks);
+    if (status == WH_OK)
+        status = wh_snapshot_scan(frozen, blocks, B_COUNT, &heap, &figures, &error);
+    if (status != WH_OK)
+        (void)fprintf(stderr, "snapshot: %s\n", error.text);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    return status;
+}
+
+static int drop_snapshot(void **state) {
+    (void)state;
+    wh_heap_release(&heap);
+    munmap(board, sizeof *board);
+    return 0;
+}
+
+static void heap_is_well_formed(void **state) {
+    (void)state;
+    struct wh_error error;
+    if (wh_heap_check(&heap, &error) != WH_OK)
+        fail_msg("%s", error.text);
+    assert_int_equal(heap.node_count, B_COUNT);
+    assert_string_equal(figures.mode, "fork");
+    assert_true(figures.image_bytes > 0);
+    assert_int_equal(figures.unknown_blocks, 0);
+}
+
+static void global_pointer_holds_its_block(void **state) {
+    (void)state;
+    assert_held_at(B_GLOBAL, &global_holder, WH_ROOT_GLOBAL, WH_EDGE_START);
+}
+
+static void slice_reaches_its_length_only(void **state) {
+    (void)state;
+    assert_held_at(B_SLICED, &slice, WH_ROOT_GLOBAL, WH_EDGE_REASONED);
+    const struct wh_heap_edge *e = edge_to(B_SLICED);
+    assert_int_equal(e->to_offset, 1024);
+    assert_int_equal(e->visible, 7);
+    assert_int_equal(e->evidence, WH_EVIDENCE_PTR_LEN);
+}
+
+static void local_of_a_thread_lies_in_its_frame(void **state) {
+    (void)state;
+    assert_held_at(B_STACK, (void *)board->slot[B_STACK], WH_ROOT_STACK, WH_EDGE_START);
+    const struct wh_heap_root *r = root_of(edge_to(B_STACK));
+    assert_int_equal(r->tid, board->tid);
+    assert_true(r->pc > (uintptr_t)hold_in_thread && r->pc < (uintptr_t)hold_in_thread + 4096);
+}
+
+static void thread_local_is_named_by_module_offset(void **state) {
+    (void)state;
+    assert_held_at(B_TLS, (void *)board->slot[B_TLS], WH_ROOT_TLS, WH_EDGE_START);
+    assert_int_equal(root_of(edge_to(B_TLS))->tid, board->tid);
+}
+
+static void specific_data_is_named_by_key_and_destructor(void **state) {
+    (void)state;
+    const struct wh_heap_root *r = root_of(edge_to(B_KEY3));
+    assert_int_equal(r->kind, WH_ROOT_TSD);
+    uint32_t first = r->number;
+    r = root_of(edge_to(B_KEY60));
+    assert_int_equal(r->kind, WH_ROOT_TSD);
+    assert_int_equal(r->number - first, 57);
+    assert_int_equal(r->tid, board->tid);
+    assert_int_equal(r->pc, (uintptr_t)free);
+}
+
+static void unreferenced_block_has_no_edge(void **state) {
+    (void)state;
+    assert_null(edge_to(B_LOST));
+}
+
+static void end_pointer_does_not_hold_the_neighbour(void **state) {
+    (void)state;
+    assert_held_at(B_VECTOR, &vector, WH_ROOT_GLOBAL, WH_EDGE_START);
+    assert_int_equal(edge_to(B_VECTOR)->visible, 80);
+    assert_null(edge_to(B_NEIGHBOUR));
+}
+
+static void disguised_pointers_are_weak_edges(void **state) {
+    (void)state;
+    assert_held_at(B_TAGGED, &tagged, WH_ROOT_GLOBAL, WH_EDGE_TAGGED);
+    assert_int_equal(edge_to(B_TAGGED)->evidence, WH_EVIDENCE_LOW_TAG);
+    assert_held_at(B_HIGH, &high_tagged, WH_ROOT_GLOBAL, WH_EDGE_TAGGED);
+    assert_int_equal(edge_to(B_HIGH)->evidence, WH_EVIDENCE_HIGH_TAG);
+}
+
+static void intrusive_list_is_reasoned_by_its_offset(void **state) {
+    (void)state;
+    assert_held_at(B_LIST1, &list_head, WH_ROOT_GLOBAL, WH_EDGE_REASONED);
+    for (int i = B_LIST1; i <= B_LIST3; i++) {
+        const struct wh_heap_edge *e = edge_to(i);
+        assert_int_equal(e->edge_class, WH_EDGE_REASONED);
+        assert_int_equal(e->evidence, WH_EVIDENCE_OFFSET);
+        assert_int_equal(e->to_offset, 40);
+    }
+    assert_int_equal(edge_to(B_LIST2)->from, node_of(B_LIST1));
+    assert_int_equal(edge_to(B_LIST2)->from_offset, 40);
+}
+
+static void array_cookie_is_a_reason(void **state) {
+    (void)state;
+    assert_held_at(B_COOKIE, &cookie_holder, WH_ROOT_GLOBAL, WH_EDGE_REASONED);
+    assert_int_equal(edge_to(B_COOKIE)->evidence, WH_EVIDENCE_COOKIE);
+}
+
+static void mapping_is_a_node_and_holds(void **state) {
+    (void)state;
+    assert_held_at(B_TABLE, &table_holder, WH_ROOT_GLOBAL, WH_EDGE_START);
+    assert_int_equal(heap.nodes[node_of(B_TABLE)].kind, WH_NODE_MMAP);
+    const struct wh_heap_edge *e = edge_to(B_HELD_BY_TABLE);
+    assert_int_equal(e->from, node_of(B_TABLE));
+    assert_int_equal(e->from_offset, 70000 * 8);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(heap_is_well_formed),
+        cmocka_unit_test(global_pointer_holds_its_block),
+        cmocka_unit_test(slice_reaches_its_length_only),
+        cmocka_unit_test(local_of_a_thread_lies_in_its_frame),
+        cmocka_unit_test(thread_local_is_named_by_module_offset),
+        cmocka_unit_test(specific_data_is_named_by_key_and_destructor),
+        cmocka_unit_test(unreferenced_block_has_no_edge),
+        cmocka_unit_test(end_pointer_does_not_hold_the_neighbour),
+        cmocka_unit_test(disguised_pointers_are_weak_edges),
+        cmocka_unit_test(intrusive_list_is_reasoned_by_its_offset),
+        cmocka_unit_test(array_cookie_is_a_reason),
+        cmocka_unit_test(mapping_is_a_node_and_holds),
+    };
+    return cmocka_run_group_tests(tests, take_snapshot, drop_snapshot);
+}
