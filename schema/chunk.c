@@ -195,6 +195,7 @@ int wh_events_next(struct wh_events *e, struct wh_stored_event *ret_event, struc
     }
     ret_event->process_id = e->chunk.process_id;
     ret_event->thread_serial = e->chunk.thread_serial;
+    ret_event->stack_id = 0;
     ret_event->at_ns = (int64_t)wh_clock_ns(&e->clock, e->reader.ticks);
     ret_event->before_ns = ret_event->event.kind == WH_EV_REALLOC
                                ? (int64_t)wh_clock_ns(&e->clock, ret_event->event.before_ticks)

@@ -33,6 +33,7 @@ struct wh_stored_event {
     uint32_t thread_serial;
     int64_t at_ns;     /* event.ticks on the trace's clock */
     int64_t before_ns; /* event.before_ticks likewise */
+    uint32_t stack_id; /* event.stack as a trace-wide stack_node.id; 0 = none */
 };
 
 /* Walks the records of chunks. A malformed record ends its block and is counted, not fatal: what a

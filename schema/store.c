@@ -81,6 +81,8 @@ static int connect(const char *path, struct wh_store **ret_store, struct wh_erro
         sqlite3_extended_result_codes(store->db, 1);
         sqlite3_busy_timeout(store->db, BUSY_MS);
         result = wh_insert_register(store, error);
+        if (!result && wh_event_register(store, NULL) != SQLITE_OK)
+            result = wh_store_fail(store, "open", error);
     }
     if (result) {
         wh_store_close(store);

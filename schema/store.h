@@ -26,10 +26,13 @@ enum wh_store_flag {
 };
 
 /* Creates a trace with the content schema. An existing file is refused unless WH_STORE_FORCE. */
-int wh_store_create(const char *path, unsigned flags, struct wh_store **ret_store, struct wh_error *error);
+int wh_store_create(const char *path, unsigned flags, struct wh_store **ret_store,
+                    struct wh_error *error);
 
-/* Opens a trace. WH_EINPUT: no such file, not a trace, newer schema, corrupt: the sentence says which. */
-int wh_store_open(const char *path, unsigned flags, struct wh_store **ret_store, struct wh_error *error);
+/* Opens a trace. WH_EINPUT: no such file, not a trace, newer schema, corrupt: the sentence says
+ * which. */
+int wh_store_open(const char *path, unsigned flags, struct wh_store **ret_store,
+                  struct wh_error *error);
 void wh_store_close(struct wh_store *store); /* NULL allowed */
 const char *wh_store_path(const struct wh_store *store);
 
@@ -43,13 +46,18 @@ int wh_store_begin(struct wh_store *store, struct wh_error *error);
 int wh_store_commit(struct wh_store *store, struct wh_error *error);
 void wh_store_rollback(struct wh_store *store);
 
-/* trace(key, value): set replaces. get: NULL-terminated copy in *ret_text (caller frees), WH_ENOTFOUND. */
-int wh_store_set_text(struct wh_store *store, const char *key, const char *value, struct wh_error *error);
-int wh_store_set_int(struct wh_store *store, const char *key, int64_t value, struct wh_error *error);
-int wh_store_get_text(struct wh_store *store, const char *key, char **ret_text, struct wh_error *error);
+/* trace(key, value): set replaces. get: NULL-terminated copy in *ret_text (caller frees),
+ * WH_ENOTFOUND. */
+int wh_store_set_text(struct wh_store *store, const char *key, const char *value,
+                      struct wh_error *error);
+int wh_store_set_int(struct wh_store *store, const char *key, int64_t value,
+                     struct wh_error *error);
+int wh_store_get_text(struct wh_store *store, const char *key, char **ret_text,
+                      struct wh_error *error);
 int64_t wh_store_get_int(struct wh_store *store, const char *key, int64_t otherwise);
 
-/* --- many rows ---------------------------------------------------------------------------------- */
+/* --- many rows ----------------------------------------------------------------------------------
+ */
 
 enum wh_cell_type { WH_CELL_NULL, WH_CELL_INT, WH_CELL_REAL, WH_CELL_TEXT, WH_CELL_BLOB };
 struct wh_cell {
@@ -59,34 +67,36 @@ struct wh_cell {
     const void *bytes; /* TEXT, BLOB: valid until the next call of the iterator */
     size_t count;      /* bytes; TEXT without the NUL */
 };
-static inline void wh_cell_int(struct wh_cell *c, int64_t v)
-{
+static inline void wh_cell_int(struct wh_cell *c, int64_t v) {
     c->type = WH_CELL_INT;
     c->integer = v;
 }
-static inline void wh_cell_null(struct wh_cell *c)
-{
+static inline void wh_cell_null(struct wh_cell *c) {
     c->type = WH_CELL_NULL;
 }
 void wh_cell_text(struct wh_cell *c, const char *text); /* NULL text = SQL NULL */
 
-/* Fills one row's cells (one per column, all NULL before the call). 1 = a row, 0 = no more, < 0 = error. */
+/* Fills one row's cells (one per column, all NULL before the call). 1 = a row, 0 = no more, < 0 =
+ * error. */
 typedef int (*wh_row_fn)(void *arg, struct wh_cell *cells);
 
 /* INSERT INTO table(columns) from next(). columns: comma-separated names, at most 32. */
-int wh_store_insert(struct wh_store *store, const char *table, const char *columns, wh_row_fn next, void *arg,
-                    struct wh_error *error);
+int wh_store_insert(struct wh_store *store, const char *table, const char *columns, wh_row_fn next,
+                    void *arg, struct wh_error *error);
 
-/* --- queries ------------------------------------------------------------------------------------ */
+/* --- queries ------------------------------------------------------------------------------------
+ */
 
-int wh_query_open(struct wh_store *store, const char *sql, struct wh_query **ret_query, struct wh_error *error);
+int wh_query_open(struct wh_store *store, const char *sql, struct wh_query **ret_query,
+                  struct wh_error *error);
 
-/* As wh_query_open for the first of several statements; *ret_rest points behind it. *ret_query is NULL
- * when nothing but blanks and comments was left. */
-int wh_query_open_part(struct wh_store *store, const char *sql, const char **ret_rest, struct wh_query **ret_query,
-                       struct wh_error *error);
+/* As wh_query_open for the first of several statements; *ret_rest points behind it. *ret_query is
+ * NULL when nothing but blanks and comments was left. */
+int wh_query_open_part(struct wh_store *store, const char *sql, const char **ret_rest,
+                       struct wh_query **ret_query, struct wh_error *error);
 void wh_query_bind_int(struct wh_query *q, int index1, int64_t value);
-void wh_query_bind_text(struct wh_query *q, int index1, const char *text); /* copied; NULL = SQL NULL */
+void wh_query_bind_text(struct wh_query *q, int index1,
+                        const char *text); /* copied; NULL = SQL NULL */
 void wh_query_bind_blob(struct wh_query *q, int index1, const void *data, size_t bytes);
 /* 1 = a row, 0 = done, < 0 = error (the store's message in *error). */
 int wh_query_step(struct wh_query *q, struct wh_error *error);
@@ -97,16 +107,21 @@ const char *wh_query_name(const struct wh_query *q, int column0);
 enum wh_cell_type wh_query_type(const struct wh_query *q, int column0);
 int64_t wh_query_int(const struct wh_query *q, int column0);
 double wh_query_real(const struct wh_query *q, int column0);
-const char *wh_query_text(const struct wh_query *q, int column0); /* valid until the next step; NULL = SQL NULL */
+const char *wh_query_text(const struct wh_query *q,
+                          int column0); /* valid until the next step; NULL = SQL NULL */
 const void *wh_query_blob(const struct wh_query *q, int column0, size_t *ret_bytes);
 
-/* --- snapshots' heaps ----------------------------------------------------------------------------- */
+/* --- snapshots' heaps
+ * ----------------------------------------------------------------------------- */
 
 /* Stores and loads the frozen heap of a snapshot as compressed slices (table snapshot_chunk). */
-int wh_store_put_heap(struct wh_store *store, int64_t snapshot_id, const struct wh_heap *heap, struct wh_error *error);
-int wh_store_get_heap(struct wh_store *store, int64_t snapshot_id, struct wh_heap *ret_heap, struct wh_error *error);
+int wh_store_put_heap(struct wh_store *store, int64_t snapshot_id, const struct wh_heap *heap,
+                      struct wh_error *error);
+int wh_store_get_heap(struct wh_store *store, int64_t snapshot_id, struct wh_heap *ret_heap,
+                      struct wh_error *error);
 
-/* --- raw events ----------------------------------------------------------------------------------- */
+/* --- raw events
+ * ----------------------------------------------------------------------------------- */
 
 /* One chunk of a thread's raw events: whole blocks one after another, each as the 64-byte struct
  * wh_block header (committed = its payload bytes) and its payload. Compressed by the store. */
@@ -118,6 +133,7 @@ struct wh_chunk {
     const unsigned char *data;
     size_t bytes;
 };
-int wh_store_put_chunk(struct wh_store *store, const struct wh_chunk *chunk, struct wh_error *error);
+int wh_store_put_chunk(struct wh_store *store, const struct wh_chunk *chunk,
+                       struct wh_error *error);
 
 #endif

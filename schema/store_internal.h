@@ -3,7 +3,12 @@
 #ifndef WH_SCHEMA_STORE_INTERNAL_H
 #define WH_SCHEMA_STORE_INTERNAL_H
 
+#ifdef WH_EXTENSION /* calls go through the host's table of functions, see extension.c */
+#include <sqlite3ext.h>
+SQLITE_EXTENSION_INIT3
+#else
 #include <sqlite3.h>
+#endif
 
 #include "schema/store.h"
 
@@ -21,5 +26,9 @@ int wh_store_fail(struct wh_store *store, const char *what, struct wh_error *err
 
 /* Registers the private table that wh_store_insert() selects from. */
 int wh_insert_register(struct wh_store *store, struct wh_error *error);
+
+/* Registers the table `event`. release(store) runs when the connection closes; NULL = nothing to
+ * do. An SQLite code. */
+int wh_event_register(struct wh_store *store, void (*release)(void *));
 
 #endif
