@@ -42,8 +42,9 @@ int wh_fail_errno(struct wh_error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 #ifdef __clang_analyzer__ /* it cannot see that these return what they are given, never 0 */
-#define wh_fail(error, code, ...) ((void)(error), (code))
-#define wh_fail_errno(error, ...) ((void)(error), WH_ESYSTEM)
+void wh_analyzed(const char *format, ...);
+#define wh_fail(error, code, ...) ((void)(error), wh_analyzed(__VA_ARGS__), (code))
+#define wh_fail_errno(error, ...) ((void)(error), wh_analyzed(__VA_ARGS__), WH_ESYSTEM)
 #endif
 
 /* The exit status for an error code. */
