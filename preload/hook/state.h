@@ -1,0 +1,365 @@
+/* What the files of the hook share: the process's state, a thread's state, the guard, and the calls
+ * between the files, grouped by the file that defines them.
+ *
+ * Life of a call:  interpose.c  ->  wh_enter (guard)  ->  the real function  ->  record.c (stamp,
+ * encode)
+ *                                                          -> unwind.c (walk) -> intern.c (node id)
+ *
+ * Rules for everything here: no libc call that can allocate or lock, no system call on the way of
+ * an event, errno untouched. Words that only one thread writes are plain; words that a signal
+ * handler or another thread may read are atomic. */
+#ifndef WH_HOOK_STATE_H
+#define WH_HOOK_STATE_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/codec.h"
+#include "wire/session.h"
+#include "wire/sys.h"
+
+#define WH_LIKELY(x)   ((int)__builtin_expect(!!(x), 1))
+#define WH_UNLIKELY(x) ((int)__builtin_expect(!!(x), 0))
+#define WH_EXPORT      __attribute__((visibility("default")))
+#define WH_INLINE      static inline __attribute__((always_inline))
+
+/* ---- stacks (unwind.c) -------------------------------------------------------------------- */
+
+#define WH_DEPTH_LIMIT 1024u /* session.depth_max is cut to this */
+#define WH_WALK_MAX    2048u /* frames walked afresh before a stack counts as bottomless */
+#define WH_TAIL_MAX    (WH_WALK_MAX + WH_DEPTH_LIMIT)
+
+/* One frame of a walk: the code address, and stack and frame pointer as that code had them. */
+struct wh_frame {
+    uint64_t ip, sp, bp;
+    uint32_t node;    /* interned path from the root to here; valid below depth_max */
+    uint32_t slots;   /* number of tail slots that this frame and all its callers read */
+    uint8_t needs_bp; /* this frame or a caller computes something from bp as it is here */
+    uint8_t own;      /* code of this library: not part of the recorded stack */
+};
+
+/* A word of the stack that a walk depended on. */
+struct wh_slot {
+    const uint64_t *address;
+    uint64_t value;
+};
+
+/* A frame just walked, before it is interned. */
+struct wh_fresh {
+    uint64_t ip, sp, bp;
+    const uint64_t *slot[3]; /* return address, saved bp, CFA word; NULL = not read */
+    uint8_t uses_bp, keeps_bp;
+};
+
+struct wh_range {
+    uint64_t low, high;
+};
+
+/* The last stack, root first, with every word it was derived from. */
+struct wh_tail {
+    uint32_t count;
+    uint32_t limit;      /* only frames below this index may be met again (stack switches) */
+    uint32_t gap;        /* frames are missing below this index; 0 = none */
+    uint32_t generation; /* of the code when it was walked */
+    uint8_t unresolved;  /* the walk ended before the thread's first frame */
+    struct wh_frame frame[WH_TAIL_MAX];
+    struct wh_slot slot[3 * WH_TAIL_MAX];
+};
+
+/* ---- threads (thread.c) ------------------------------------------------------------------- */
+
+#define WH_NODE_CACHE 512u /* entries of a thread's cache in front of the shared table */
+
+struct wh_node_entry {
+    uint64_t ip;
+    uint32_t parent, id;
+};
+
+struct wh_thread {
+    struct wh_writer writer;
+    struct wh_block *block; /* open block; NULL = none */
+    uint32_t block_index;
+    uint32_t image; /* wh_process.image that this state belongs to */
+    uint32_t serial, tid, sequence;
+    uint32_t ended; /* the thread's end was written: each later event borrows a state for itself */
+    uint32_t rearmed;
+    uint64_t lost_unsaid; /* events lost since the last LOST record */
+    uint64_t fork_token;
+    struct wh_range own_stack, foreign_stack;
+    char name[16];
+    _Atomic uint32_t used;
+    struct wh_thread *next; /* all thread states, for re-use */
+    struct wh_node_entry cache[WH_NODE_CACHE];
+    struct wh_tail tail;
+    struct wh_fresh fresh[WH_WALK_MAX];
+    struct wh_fresh ring[WH_DEPTH_LIMIT / 2];
+};
+
+/* The guard says who on this thread is inside a hook: the holder's frame address with a level in
+ * the low bits, 0 = nobody. A frame address, not a flag, because an exception or a longjmp may
+ * leave a hook without passing its end; a later caller further up the same stack then sees that the
+ * holder is gone. Initial-exec and tiny: dynamic TLS would allocate. */
+struct wh_tls {
+    struct wh_thread *thread;
+    uintptr_t guard;
+    uint32_t late_serial, late_sequence; /* after the thread's end: who it was */
+};
+extern __thread struct wh_tls wh_tls __attribute__((tls_model("initial-exec")));
+
+enum {
+    WH_GUARD_ENCODE = 1,   /* the writer is in use: whoever comes in between is lost, counted */
+    WH_GUARD_REAL = 2,     /* in the allocator: a signal handler's events can be written */
+    WH_GUARD_OPERATOR = 3, /* in an operator new/delete that is built on malloc */
+    WH_GUARD_OWN = 4, /* start-up and the like: whatever is allocated is ours, not the program's */
+    WH_GUARD_LEVELS = 7,
+};
+
+/* ---- the process -------------------------------------------------------------------------- */
+
+/* The word every hook looks at first: hooks run at full speed only when it is exactly WH_RUN_ON. It
+ * lies in a page that the kernel wipes in a fork child, so a child knows itself by the 0. */
+enum {
+    WH_RUN_ON = 1,
+    WH_RUN_MODULES = 2, /* the loader was at work: look for new modules first */
+    WH_RUN_PAUSED = 4,
+    WH_RUN_OFF = 8, /* for good: no session, stopped, or a promise broke */
+};
+
+struct wh_module_range {
+    uintptr_t start, bytes;
+};
+
+struct wh_process {
+    _Atomic uint32_t *run;
+    struct wh_session *session;
+    struct wh_process_slot *slot;
+    uint32_t tick_shift, depth_max, free_stacks, verify, clock;
+    uint32_t uid, pid;
+    uint32_t image; /* counts registrations: 1, then +1 in each fork child */
+
+    _Atomic uint32_t next_serial;
+    _Atomic uint32_t paused;
+    _Atomic uint32_t generation; /* of the mapped code; a dlclose moves it on */
+    struct wh_module_range loader, self, libc, allocator, operators;
+    uintptr_t main_stack_end, main_dynamic;
+};
+extern struct wh_process wh_process;
+
+/* ---- entering and leaving a hook ---------------------------------------------------------- */
+
+struct wh_scope {
+    struct wh_thread *thread; /* NULL: just forward */
+    uintptr_t outer;          /* guard to restore */
+};
+
+#define WH_FRAME  ((uintptr_t)__builtin_frame_address(0))
+#define WH_CALLER ((uintptr_t)__builtin_return_address(0))
+
+struct wh_scope wh_enter_slow(uintptr_t frame, uintptr_t caller);
+
+WH_INLINE int wh_in(const struct wh_module_range *range, uintptr_t address) {
+    return address - range->start < range->bytes;
+}
+
+/* First thing in a hook. On success the guard is held at level REAL. */
+WH_INLINE struct wh_scope wh_enter(uintptr_t frame, uintptr_t caller) {
+    struct wh_tls *tls = &wh_tls;
+    if (WH_LIKELY(atomic_load_explicit(wh_process.run, memory_order_relaxed) == WH_RUN_ON &&
+                  tls->guard == 0 && tls->thread &&
+                  !atomic_load_explicit(&wh_process.slot->gate, memory_order_relaxed) &&
+                  !wh_in(&wh_process.loader, caller))) {
+        tls->guard = frame | WH_GUARD_REAL;
+        return (struct wh_scope){tls->thread, 0};
+    }
+    return wh_enter_slow(frame, caller);
+}
+
+WH_INLINE void wh_level(uintptr_t frame, uintptr_t level) {
+    __asm__ volatile("" ::: "memory");
+    wh_tls.guard = frame | level;
+    __asm__ volatile("" ::: "memory");
+}
+
+WH_INLINE void wh_leave(struct wh_scope scope) {
+    __asm__ volatile("" ::: "memory");
+    wh_tls.guard = scope.outer;
+}
+
+/* ---- tiny strings (text.c): libc's are not to be trusted before it is initialised ----------- */
+
+size_t wh_length(const char *text);
+int wh_same(const char *a, const char *b);
+int wh_starts(const char *text, const char *prefix);
+int wh_contains(const char *text, const char *part);
+char *wh_append(char *p, const char *end, const char *text); /* keeps room for and writes the NUL */
+char *wh_append_number(char *p, const char *end, uint64_t value);
+const char *wh_environment(char **environment, const char *name); /* value or NULL */
+char **wh_environment_now(void); /* environ, also before libc knows it; may be NULL */
+long wh_read_file(const char *path, char *buffer, size_t size); /* bytes or -errno */
+void wh_say(const char *text, const char *detail);              /* one line on stderr */
+
+/* ---- memory.c ------------------------------------------------------------------------------ */
+
+/* Zeroed memory for good, 64-byte aligned, out of few large mappings. NULL when the system refuses.
+ */
+void *wh_memory_take(size_t bytes);
+void wh_memory_describe(struct wh_process_slot *slot); /* fills private_start/end */
+
+/* ---- early.c: serves what is asked for before the real functions are known ------------------- */
+
+void *wh_early_malloc(size_t size);
+void *wh_early_calloc(size_t count, size_t size);
+void *wh_early_realloc(void *block, size_t size);
+void *wh_early_memalign(size_t alignment, size_t size);
+void wh_early_free(void *block);
+size_t wh_early_size(const void *block);
+extern uintptr_t wh_early_low, wh_early_high; /* all its blocks lie between */
+int wh_early_owns_slow(const void *block);
+WH_INLINE int wh_early_owns(const void *block) {
+    return WH_UNLIKELY((uintptr_t)block - wh_early_low < wh_early_high - wh_early_low) &&
+           wh_early_owns_slow(block);
+}
+
+/* ---- init.c ---------------------------------------------------------------------------------- */
+
+void wh_start(void);        /* first hook or constructor: resolve, map the session, register */
+void wh_start_forked(void); /* in a child that fork() made, at once */
+void wh_disable(const char *why); /* tracing ends for good, the target runs on */
+
+/* ---- thread.c -------------------------------------------------------------------------------- */
+
+struct wh_thread *
+wh_thread_claim(void); /* a state for this thread, unannounced; NULL = no memory */
+struct wh_thread *wh_thread_start(void);    /* claims and announces */
+void wh_thread_forked(void);                /* in a fork child: only this thread is left */
+void wh_thread_key(void);                   /* makes the key whose destructor ends a thread */
+void wh_thread_late(struct wh_thread *t);   /* after an event of a thread that has ended */
+void wh_thread_rename(struct wh_thread *t); /* says the thread's name if it is a new one */
+int wh_block_next(struct wh_thread *t);     /* seals the open block, takes another; 0 = no block */
+void wh_block_seal(struct wh_thread *t);
+
+/* ---- record.c -------------------------------------------------------------------------------- */
+
+void wh_record_alloc(struct wh_thread *t, uint32_t kind, const void *block, size_t size,
+                     uintptr_t frame);
+void wh_record_free(struct wh_thread *t, const void *block, uintptr_t frame);
+void wh_record_free_part(struct wh_thread *t, const void *block, size_t size, uintptr_t frame);
+int wh_record_event(struct wh_thread *t,
+                    struct wh_event *e); /* any other event, stamped now; 0 = no room */
+void wh_record_lost(struct wh_thread *t);
+/* A realloc: begin stamps and marks the thread busy, end writes the event. Level ENCODE between. */
+struct wh_realloc {
+    uint64_t before;
+    uint32_t stack;
+    uint32_t room;
+};
+struct wh_realloc wh_record_realloc_begin(struct wh_thread *t, uintptr_t frame);
+void wh_record_realloc_end(struct wh_thread *t, struct wh_realloc begun, uint32_t kind,
+                           uintptr_t old_block, const void *block, size_t size);
+void wh_record_realloc_freed(struct wh_thread *t, struct wh_realloc begun, uintptr_t old_block);
+void wh_record_realloc_failed(struct wh_thread *t);
+int wh_record_node(struct wh_thread *t, uint32_t id, uint32_t parent, uint64_t ip);
+
+WH_INLINE uint64_t wh_ticks(void) {
+    if (WH_LIKELY(wh_process.clock == WH_CLOCK_TSC))
+        return wh_ticks_raw() >> wh_process.tick_shift;
+    return wh_session_clock(WH_CLOCK_MONOTONIC) >> wh_process.tick_shift;
+}
+
+/* ---- intern.c -------------------------------------------------------------------------------- */
+
+int wh_intern_init(void);
+uint32_t wh_intern_slow(struct wh_thread *t, uint32_t parent, uint64_t ip);
+uint32_t wh_intern_count(void); /* ids handed out so far, + 1 */
+
+WH_INLINE uint64_t wh_mix(uint64_t x) {
+    x ^= x >> 32;
+    x *= 0xd6e8feb86659fd93ull;
+    x ^= x >> 29;
+    return x;
+}
+WH_INLINE uint64_t wh_node_hash(uint32_t parent, uint64_t ip) {
+    return wh_mix(ip * 0x9e3779b97f4a7c15ull + (uint64_t)parent * 0xc2b2ae3d27d4eb4full);
+}
+/* The node of `ip` called from `parent`'s path; 0 when it cannot be recorded. */
+WH_INLINE uint32_t wh_intern(struct wh_thread *t, uint32_t parent, uint64_t ip) {
+    struct wh_node_entry *e = &t->cache[wh_node_hash(parent, ip) % WH_NODE_CACHE];
+    if (WH_LIKELY(e->ip == ip && e->parent == parent && e->id))
+        return e->id;
+    uint32_t id = wh_intern_slow(t, parent, ip);
+    *e = (struct wh_node_entry){ip, parent, id};
+    return id;
+}
+
+/* ---- cfi.c: rules from .eh_frame --------------------------------------------------------------
+ */
+
+enum wh_rule_kind {
+    WH_RULE_UNKNOWN = 0, /* not looked up yet */
+    WH_RULE_SP,          /* CFA = sp + offset */
+    WH_RULE_BP,          /* CFA = bp + offset */
+    WH_RULE_BP_WORD,     /* CFA = the word at bp + offset (realigned stacks) */
+    WH_RULE_SIGNAL,      /* the kernel's signal frame: registers lie in a ucontext at sp */
+    WH_RULE_END,         /* nobody called this code */
+    WH_RULE_NONE,        /* no table covers it */
+    WH_RULE_DEEP,        /* covered, but only libunwind can evaluate it */
+};
+enum wh_bp_kind { WH_BP_SAME = 0, WH_BP_AT_CFA, WH_BP_AT_BP };
+
+struct wh_rule {
+    uint8_t kind, bp_kind;
+    int16_t bp_offset; /* in words */
+    int32_t cfa_offset;
+};
+
+/* Looks up the rule of the code before (return addresses) or at (exact) ip. Lock-free. */
+struct wh_rule wh_cfi_rule(uint64_t ip, int exact);
+
+/* ---- rules.c: the shared cache in front of cfi.c ------------------------------------------------
+ */
+
+int wh_rules_init(void);
+struct wh_rule wh_rules_get(uint64_t key);
+#define WH_RULE_EXACT                                                                              \
+    (1ull << 63) /* in a key: ip is the address of an instruction, no return address */
+
+/* ---- unwind.c -------------------------------------------------------------------------------- */
+
+uint32_t wh_unwind(struct wh_thread *t, uintptr_t frame); /* node id of the caller of `frame` */
+
+/* ---- stack_range.c -----------------------------------------------------------------------------
+ */
+
+/* The readable range around sp on this thread; {0, 0} when unknown. */
+struct wh_range wh_stack_range(struct wh_thread *t, uint64_t sp);
+
+/* ---- deep.c: libunwind ---------------------------------------------------------------------- */
+
+void wh_deep_init(void);
+int wh_deep_ready(void);
+/* Return addresses from the caller of the hook whose frame is given outwards. Returns their number.
+ */
+uint32_t wh_deep_walk(uintptr_t frame, uint64_t *ret_ips, uint32_t max, int *ret_complete);
+
+/* ---- modules.c --------------------------------------------------------------------------------
+ */
+
+void wh_modules_init(void);
+void wh_modules_scan(struct wh_thread *t);  /* looks for new modules; never inside the loader */
+void wh_modules_check(struct wh_thread *t); /* the loader is at work: has a module gone? */
+void wh_modules_forked(void);
+struct wh_module_range wh_module_of(uintptr_t address);
+/* The .eh_frame_hdr of the module with code at pc, NULL when there is none. Lock-free. */
+const uint8_t *wh_modules_eh_frame(uint64_t pc);
+struct dl_phdr_info;
+int wh_modules_iterate(int (*callback)(struct dl_phdr_info *, size_t, void *), void *data);
+const char *wh_module_path(uintptr_t address); /* "" = none */
+
+/* ---- process.c, bare.c -------------------------------------------------------------------------
+ */
+
+int wh_is_vforked(void); /* in a vfork child, which borrows our memory */
+void wh_bare_start(char **environment);
+
+#endif
