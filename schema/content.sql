@@ -22,8 +22,8 @@ CREATE TABLE process(
     end_ns INTEGER,         -- end of the image (exit, exec or kill); NULL = still running at the end
     exit_code INTEGER,      -- status of a normal exit; NULL = signal, exec, running or unknown
     term_signal INTEGER,    -- signal that ended it; NULL = none or unknown
-    is_exec INTEGER NOT NULL DEFAULT 0,    -- 1 = this image replaced another of the same pid
-    is_replaced INTEGER NOT NULL DEFAULT 0, -- 1 = it ended by exec
+    is_exec INTEGER NOT NULL DEFAULT 0 CHECK(is_exec IN (0, 1)), -- 1 = this image replaced another of the same pid
+    is_replaced INTEGER NOT NULL DEFAULT 0 CHECK(is_replaced IN (0, 1)), -- 1 = it ended by exec
     events INTEGER NOT NULL DEFAULT 0,      -- allocation, free and realloc events recorded
     lost_events INTEGER NOT NULL DEFAULT 0, -- events known to be missing
     truncated_stacks INTEGER NOT NULL DEFAULT 0,  -- stacks cut at --depth
@@ -96,10 +96,10 @@ CREATE TABLE snapshot(
     label TEXT,                  -- given by the caller; NULL = none
     mode TEXT NOT NULL,          -- how: fork (copy-on-write), stop (scanned while stopped), signal
     pause_ns INTEGER NOT NULL,   -- how long the threads stood still
-    stop_ns INTEGER,             -- of that: stopping all threads and reading their registers
+    stop_ns INTEGER,             -- of that: stopping all threads and reading their registers; NULL = not measured
     fork_ns INTEGER,             -- of that: the copy-on-write fork; NULL = mode without one
-    scan_ns INTEGER,             -- reading the image, threads running
-    image_bytes INTEGER,         -- bytes of memory read
+    scan_ns INTEGER,             -- reading the image, threads running; NULL = not read
+    image_bytes INTEGER,         -- bytes of memory read; NULL = not read
     live_objects INTEGER NOT NULL DEFAULT 0, -- live blocks at that moment
     live_bytes INTEGER NOT NULL DEFAULT 0,   -- their bytes
     held_bytes INTEGER,          -- reachable and owned or shared; NULL = not analyzed yet

@@ -13,7 +13,7 @@ CREATE TABLE root(
     address INTEGER,              -- in the target; NULL = register
     size_bytes INTEGER,           -- of the variable or range; NULL = unknown
     strength INTEGER NOT NULL,    -- 0..5, see common/trace/heap.h
-    exclusive_bytes INTEGER,      -- freed if this root were gone (it dominates them)
+    exclusive_bytes INTEGER,      -- freed if this root were gone (it dominates them); NULL = not computed
     reachable_bytes INTEGER,      -- everything it reaches; NULL = beyond the 63 largest roots
     effective_bytes INTEGER       -- reachable, shared bytes divided by their number of holders; NULL likewise
 );
@@ -22,7 +22,7 @@ CREATE TABLE root(
 CREATE TABLE held(
     snapshot_id INTEGER NOT NULL,   -- snapshot.id
     allocation_id INTEGER NOT NULL, -- allocation.id
-    state TEXT NOT NULL,            -- held, lost (nothing refers to it), lost_indirect (a lost block does)
+    state TEXT NOT NULL CHECK(state IN ('held', 'lost', 'lost_indirect')), -- held, lost (nothing refers to it), lost_indirect (a lost block does)
     root_id INTEGER,                -- root of its strongest path; NULL = lost
     path_id INTEGER,                -- path.id; NULL = lost
     dominator_id INTEGER,           -- allocation.id of the block that dominates it; NULL = a root or none
@@ -67,7 +67,7 @@ CREATE TABLE gap(
     bytes INTEGER NOT NULL,         -- their size
     retained_bytes INTEGER NOT NULL, -- they and what only they keep
     amplification REAL,             -- pinned / visible bytes; NULL = no length known
-    hidden INTEGER NOT NULL,        -- 1 = a keeper exists that the creator stack does not explain
+    hidden INTEGER NOT NULL CHECK(hidden IN (0, 1)), -- 1 = a keeper exists that the creator stack does not explain
     acquirer TEXT                   -- function that took the blocks from an annotated pool; NULL = none
 );
 
@@ -84,7 +84,7 @@ CREATE TABLE share_group(
 CREATE TABLE finding(
     snapshot_id INTEGER,       -- snapshot.id; NULL = from the events alone
     rule TEXT NOT NULL,        -- name of the file in schema/rules without .sql
-    severity TEXT NOT NULL,    -- error, warning or info
+    severity TEXT NOT NULL CHECK(severity IN ('error', 'warning', 'info')), -- error, warning or info
     creator TEXT,              -- NULL = the rule is not about one
     holder TEXT,               -- NULL likewise
     bytes INTEGER NOT NULL,    -- concerned

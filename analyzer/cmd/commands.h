@@ -2,8 +2,8 @@
  * wh_command_<name> in <name>.c. Flat data, included where it is expanded; no include guard. */
 X(report)
 X(top)
+X(check)
 X(snapshots)
 X(sql)
 X(help)
-X(check)
 X(version)
