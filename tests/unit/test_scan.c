@@ -286,6 +286,8 @@ static void disguised_pointers_are_weak_edges(void **state) {
     assert_int_equal(edge_to(B_TAGGED)->evidence, WH_EVIDENCE_LOW_TAG);
     assert_held_at(B_HIGH, &high_tagged, WH_ROOT_GLOBAL, WH_EDGE_TAGGED);
     assert_int_equal(edge_to(B_HIGH)->evidence, WH_EVIDENCE_HIGH_TAG);
+    assert_held_at(B_PACKED, packed_holder.pointer, WH_ROOT_GLOBAL, WH_EDGE_TAGGED);
+    assert_int_equal(edge_to(B_PACKED)->evidence, WH_EVIDENCE_UNALIGNED);
 }
 
 static void intrusive_list_is_reasoned_by_its_offset(void **state) {

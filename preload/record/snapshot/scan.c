@@ -1,128 +1,31 @@
 /* Memory in, edges out.
  *
- * The image is read in pieces of at most SCAN_BYTES. A filter leaves the words that fall into the
- * heap's address ranges (AVX2 where there is it; bits 48-63 are ignored, so that tagged pointers
- * pass), their index words are prefetched in batches, then each is looked up and classified. Small
- * neighbouring nodes are read as one run; pages that were never touched are not read at all. */
+ * The image is read in pieces of at most SCAN_BYTES. A filter (filter.c) leaves the words that may
+ * point into the heap, their index words are prefetched in batches, then each is looked up and
+ * classified. Small neighbouring nodes are read as one run; pages that were never touched are not
+ * read at all. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
-#include "record/snapshot/extract.h"
+#include "record/snapshot/filter.h"
 
 #define SCAN_BYTES  (2u << 20)
-#define MARGIN      16u   /* bytes of context on both sides of a piece */
-#define RUN_GAP_MAX 4096u /* nodes farther apart are not read together */
-#define LARGE_BYTES                                                                                \
-    65536u /* nodes from this size on are scanned alone, untouched pages skipped                   \
-            */
-#define BATCH     64u
-#define SPANS_MAX 4u
-#define LOW48     0x0000ffffffffffffull
-#define PAGE      4096ull
-
-struct span {
-    uint64_t start, bytes;
-};
+#define MARGIN      16u    /* bytes of context on both sides of a piece */
+#define RUN_GAP_MAX 4096u  /* nodes farther apart are not read together */
+#define LARGE_BYTES 65536u /* nodes from this size on are read alone, without untouched pages */
+#define BATCH       64u
+#define LOW48       0x0000ffffffffffffull
+#define PAGE        4096ull
 
 struct scanner {
     struct wh_extract *x;
-    struct span spans[SPANS_MAX]; /* where nodes are */
-    uint32_t span_count;
+    struct wh_filter filter;
     unsigned char *buffer;       /* SCAN_BYTES + 2 * MARGIN, aligned */
-    uint32_t *hits;              /* word numbers in the piece */
+    uint32_t *hits;              /* byte offsets into the piece, ascending */
     uint64_t piece;              /* address of the piece */
     size_t before, bytes, after; /* readable bytes: context, piece, context */
-    uint32_t (*filter)(const struct scanner *s, const uint64_t *words, uint32_t count,
-                       uint32_t *hits);
 };
-
-/* --- filter --- */
-
-static uint32_t filter_plain(const struct scanner *s, const uint64_t *words, uint32_t count,
-                             uint32_t *hits) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t v = words[i] & LOW48;
-        for (uint32_t k = 0; k < s->span_count; k++)
-            if (v - s->spans[k].start < s->spans[k].bytes) {
-                hits[n++] = i;
-                break;
-            }
-    }
-    return n;
-}
-
-#if defined(__x86_64__)
-__attribute__((target("avx2"))) static uint32_t
-filter_avx2(const struct scanner *s, const uint64_t *words, uint32_t count, uint32_t *hits) {
-    const __m256i low48 = _mm256_set1_epi64x((long long)LOW48),
-                  sign = _mm256_set1_epi64x(INT64_MIN);
-    __m256i start[SPANS_MAX], limit[SPANS_MAX];
-    for (uint32_t k = 0; k < s->span_count; k++) {
-        start[k] = _mm256_set1_epi64x((long long)s->spans[k].start);
-        limit[k] = _mm256_xor_si256(_mm256_set1_epi64x((long long)s->spans[k].bytes), sign);
-    }
-    uint32_t n = 0, i = 0;
-    for (; i + 4 <= count; i += 4) {
-        __m256i v =
-            _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(const void *)(words + i)), low48);
-        __m256i in = _mm256_setzero_si256();
-        for (uint32_t k = 0; k < s->span_count; k++) {
-            __m256i from_start = _mm256_xor_si256(_mm256_sub_epi64(v, start[k]), sign);
-            in = _mm256_or_si256(in, _mm256_cmpgt_epi64(limit[k], from_start));
-        }
-        unsigned mask = (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(in));
-        for (; mask; mask &= mask - 1)
-            hits[n++] = i + (uint32_t)__builtin_ctz(mask);
-    }
-    uint32_t rest = filter_plain(s, words + i, count - i, hits + n);
-    for (uint32_t k = 0; k < rest; k++)
-        hits[n + k] += i;
-    return n + rest;
-}
-#endif
-
-/* The heap as at most SPANS_MAX ranges: split at the widest gaps between nodes. */
-static void find_spans(struct scanner *s) {
-    const struct wh_heap *h = s->x->heap;
-    uint64_t gap_at[SPANS_MAX - 1] = {0}, gap[SPANS_MAX - 1] = {0};
-    uint32_t gaps = 0;
-    if (h->node_count == 0)
-        return;
-    uint64_t end = h->nodes[0].address;
-    for (uint32_t i = 0; i < h->node_count; i++) {
-        uint64_t wide = h->nodes[i].address > end ? h->nodes[i].address - end : 0;
-        if (wide > 1u << 20) {
-            uint32_t k = gaps < SPANS_MAX - 1 ? gaps++ : 0;
-            for (uint32_t g = 0; gaps == SPANS_MAX - 1 && g < gaps; g++)
-                if (gap[g] < gap[k])
-                    k = g;
-            if (gap[k] < wide) {
-                gap[k] = wide;
-                gap_at[k] = h->nodes[i].address;
-            }
-        }
-        if (h->nodes[i].address + h->nodes[i].size > end)
-            end = h->nodes[i].address + h->nodes[i].size;
-    }
-    uint64_t span_start = h->nodes[0].address, span_end = span_start;
-    for (uint32_t i = 0; i < h->node_count; i++) {
-        for (uint32_t g = 0; g < gaps; g++)
-            if (gap_at[g] == h->nodes[i].address && gap[g]) {
-                s->spans[s->span_count++] = (struct span){span_start, span_end - span_start};
-                span_start = span_end = h->nodes[i].address;
-            }
-        if (h->nodes[i].address + h->nodes[i].size + 1 > span_end)
-            span_end =
-                h->nodes[i].address + h->nodes[i].size + 1; /* + 1: one-past-end words pass */
-    }
-    s->spans[s->span_count++] = (struct span){span_start, span_end - span_start};
-}
 
 /* --- edges --- */
 
@@ -160,11 +63,33 @@ static uint32_t find_ended(const struct wh_extract *x, const struct wh_candidate
     return near ? node : WH_NO_NODE;
 }
 
+/* A pointer in packed data: weak evidence, so only exact starts count. */
+static void take_unaligned(struct scanner *s, uint32_t from, uint64_t slot, uint64_t from_offset) {
+    struct wh_extract *x = s->x;
+    uint64_t value = word_at(s, (int64_t)(slot - s->piece));
+    uint32_t node = wh_index_find(&x->index, value);
+    if (node == WH_NO_NODE || node == from || x->heap->nodes[node].address != value)
+        return;
+    struct wh_heap_edge *edge = new_edge(x);
+    if (!edge)
+        return;
+    *edge = (struct wh_heap_edge){.from = from,
+                                  .to = node,
+                                  .from_offset = from_offset,
+                                  .edge_class = WH_EDGE_TAGGED,
+                                  .evidence = WH_EVIDENCE_UNALIGNED};
+    x->heap->edge_count++;
+}
+
 /* One word that passed the filter. [start, end): the range it may look around in. */
 static void take_word(struct scanner *s, uint32_t from, uint64_t origin, uint64_t slot,
                       uint64_t start, uint64_t end) {
     struct wh_extract *x = s->x;
     int64_t at = (int64_t)(slot - s->piece);
+    if (slot % 8) {
+        take_unaligned(s, from, slot, slot - origin);
+        return;
+    }
     uint64_t raw = word_at(s, at), low = -s->before, high = s->bytes + s->after;
     struct wh_candidate c = {.value = raw & LOW48};
     if (slot - start >= 8 && at - 8 >= (int64_t)low) {
@@ -227,14 +152,21 @@ static bool load_piece(struct scanner *s, uint64_t start, size_t bytes, uint64_t
     return true;
 }
 
-static uint32_t filter_piece(struct scanner *s) {
-    return s->filter(s, (const uint64_t *)(const void *)(s->buffer + MARGIN),
-                     (uint32_t)(s->bytes / 8), s->hits);
+static uint32_t filter_piece(struct scanner *s, bool unaligned) {
+    return wh_filter_run(&s->filter, s->buffer + MARGIN, s->bytes, s->after, unaligned, s->hits);
 }
 
 static void prefetch_batch(const struct scanner *s, uint32_t first, uint32_t count) {
     for (uint32_t i = first; i < count && i < first + BATCH; i++)
-        wh_index_prefetch(&s->x->index, word_at(s, (int64_t)s->hits[i] * 8) & LOW48);
+        wh_index_prefetch(&s->x->index, word_at(s, (int64_t)s->hits[i]) & LOW48);
+}
+
+/* May hold unaligned pointers: blocks and variables, not stacks and libc's own data. */
+static bool is_packed_place(const struct wh_extract *x, uint32_t from) {
+    if (!(from & WH_FROM_ROOT))
+        return true;
+    uint8_t kind = x->heap->roots[from & ~WH_FROM_ROOT].kind;
+    return kind == WH_ROOT_GLOBAL || kind == WH_ROOT_TLS || kind == WH_ROOT_MAPPING;
 }
 
 /* One range with one source. origin: what from_offset counts from. */
@@ -249,11 +181,11 @@ static void scan_range(struct scanner *s, uint32_t from, uint64_t origin, uint64
                              : ((at + done) | (PAGE - 1)) + 1; /* past the unreadable page */
         if (!loaded)
             continue;
-        uint32_t hits = filter_piece(s);
+        uint32_t hits = filter_piece(s, is_packed_place(s->x, from));
         for (uint32_t i = 0; i < hits; i++) {
             if (i % BATCH == 0)
                 prefetch_batch(s, i + BATCH, hits);
-            take_word(s, from, origin, at + (uint64_t)s->hits[i] * 8, first, end);
+            take_word(s, from, origin, at + s->hits[i], first, end);
         }
     }
 }
@@ -265,11 +197,11 @@ static void scan_run(struct scanner *s, uint32_t first, uint32_t last) {
              end = nodes[last - 1].address + nodes[last - 1].size;
     if (end - start < 8 || !load_piece(s, start, (end - start) & ~7ull, start, end))
         return;
-    uint32_t hits = filter_piece(s), node = first;
+    uint32_t hits = filter_piece(s, true), node = first;
     for (uint32_t i = 0; i < hits; i++) {
         if (i % BATCH == 0)
             prefetch_batch(s, i + BATCH, hits);
-        uint64_t slot = start + (uint64_t)s->hits[i] * 8;
+        uint64_t slot = start + s->hits[i];
         while (node < last && nodes[node].address + nodes[node].size < slot + 8)
             node++;
         if (node < last && slot >= nodes[node].address)
@@ -395,11 +327,10 @@ static void scan_registers(struct scanner *s, uint32_t root) {
         memcpy(s->buffer + MARGIN, thread->registers, sizeof thread->registers);
         s->piece = s->before = s->after = 0;
         s->bytes = WH_REG_PC * 8;
-        uint32_t hits = filter_piece(s);
+        uint32_t hits = filter_piece(s, false);
         for (uint32_t i = 0; i < hits;
              i++) /* neighbours of a register mean nothing: a range of one word */
-            take_word(s, root | WH_FROM_ROOT, 0, s->hits[i] * 8ull, s->hits[i] * 8ull,
-                      s->hits[i] * 8ull + 8);
+            take_word(s, root | WH_FROM_ROOT, 0, s->hits[i], s->hits[i], s->hits[i] + 8);
     }
 }
 
@@ -417,15 +348,11 @@ static void scan_roots(struct scanner *s) {
 }
 
 int wh_extract_edges(struct wh_extract *x) {
-    struct scanner s = {.x = x, .filter = filter_plain};
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2"))
-        s.filter = filter_avx2;
-#endif
+    struct scanner s = {.x = x};
     s.buffer = aligned_alloc(64, SCAN_BYTES + 2 * MARGIN + 32);
-    s.hits = malloc((SCAN_BYTES / 8 + 4) * sizeof *s.hits);
+    s.hits = malloc(WH_FILTER_HITS(SCAN_BYTES) * sizeof *s.hits);
     if (s.buffer && s.hits) {
-        find_spans(&s);
+        wh_filter_init(&s.filter, x->heap);
         scan_nodes(&s);
         scan_roots(&s);
     } else {

@@ -1,0 +1,196 @@
+/* Which words of a piece may point into the heap?
+ *
+ * Aligned words: bits 48-63 are ignored (tagged pointers pass), the rest must lie in one of a few
+ * spans of addresses. Unaligned words are rare, so they are looked for by their shape alone: two
+ * zero bytes behind a byte that is the highest of some span's addresses. Both have an AVX2 form,
+ * chosen at run time, and a plain one that gives the same answer. */
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "record/snapshot/filter.h"
+
+#define LOW48 0x0000ffffffffffffull
+
+static uint64_t load(const unsigned char *p) {
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+static bool in_spans(const struct wh_filter *f, uint64_t value) {
+    for (uint32_t k = 0; k < f->span_count; k++)
+        if (value - f->spans[k].start < f->spans[k].bytes)
+            return true;
+    return false;
+}
+
+/* [from, bytes): whole aligned words. */
+static uint32_t aligned_plain(const struct wh_filter *f, const unsigned char *piece, size_t from,
+                              size_t bytes, uint32_t *hits) {
+    uint32_t n = 0;
+    for (size_t i = from; i + 8 <= bytes; i += 8)
+        if (in_spans(f, load(piece + i) & LOW48))
+            hits[n++] = (uint32_t)i;
+    return n;
+}
+
+static uint32_t unaligned_plain(const struct wh_filter *f, const unsigned char *piece, size_t from,
+                                size_t bytes, uint32_t *hits, uint32_t room) {
+    uint32_t n = 0;
+    for (size_t i = from; i + 8 <= bytes && n < room; i++)
+        if (i % 8 && piece[i + 7] == 0 && piece[i + 6] == 0 && piece[i + 5] != 0 &&
+            in_spans(f, load(piece + i)))
+            hits[n++] = (uint32_t)i;
+    return n;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static uint32_t
+aligned_avx2(const struct wh_filter *f, const unsigned char *piece, size_t bytes, uint32_t *hits) {
+    const __m256i low48 = _mm256_set1_epi64x((long long)LOW48);
+    const __m256i sign = _mm256_set1_epi64x(INT64_MIN);
+    __m256i start[WH_SPANS_MAX], limit[WH_SPANS_MAX];
+    for (uint32_t k = 0; k < f->span_count; k++) {
+        start[k] = _mm256_set1_epi64x((long long)f->spans[k].start);
+        limit[k] = _mm256_xor_si256(_mm256_set1_epi64x((long long)f->spans[k].bytes), sign);
+    }
+    uint32_t n = 0;
+    size_t i = 0;
+    for (; i + 32 <= bytes; i += 32) {
+        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(piece + i));
+        v = _mm256_and_si256(v, low48);
+        __m256i in = _mm256_setzero_si256();
+        for (uint32_t k = 0; k < f->span_count; k++) {
+            __m256i from_start = _mm256_xor_si256(_mm256_sub_epi64(v, start[k]), sign);
+            in = _mm256_or_si256(in, _mm256_cmpgt_epi64(limit[k], from_start));
+        }
+        unsigned mask = (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(in));
+        for (; mask; mask &= mask - 1)
+            hits[n++] = (uint32_t)i + 8 * (uint32_t)__builtin_ctz(mask);
+    }
+    return n + aligned_plain(f, piece, i, bytes, hits + n);
+}
+
+__attribute__((target("avx2"))) static uint32_t unaligned_avx2(const struct wh_filter *f,
+                                                               const unsigned char *piece,
+                                                               size_t bytes, uint32_t *hits,
+                                                               uint32_t room) {
+    const __m256i zero = _mm256_setzero_si256();
+    uint32_t n = 0;
+    size_t i = 0;
+    for (; i + 32 + 8 <= bytes; i += 32) {
+        __m256i top = _mm256_loadu_si256((const __m256i *)(const void *)(piece + i + 5));
+        __m256i six = _mm256_loadu_si256((const __m256i *)(const void *)(piece + i + 6));
+        __m256i seven = _mm256_loadu_si256((const __m256i *)(const void *)(piece + i + 7));
+        __m256i match = zero;
+        for (uint32_t k = 0; k < f->top_count; k++)
+            match =
+                _mm256_or_si256(match, _mm256_cmpeq_epi8(top, _mm256_set1_epi8((char)f->tops[k])));
+        match = _mm256_and_si256(match, _mm256_cmpeq_epi8(_mm256_or_si256(six, seven), zero));
+        unsigned mask = (unsigned)_mm256_movemask_epi8(match) & ~0x01010101u;
+        for (; mask; mask &= mask - 1) {
+            uint32_t at = (uint32_t)i + (uint32_t)__builtin_ctz(mask);
+            if (in_spans(f, load(piece + at)) && n < room)
+                hits[n++] = at;
+        }
+    }
+    return n + unaligned_plain(f, piece, i, bytes, hits + n, room - n);
+}
+#endif
+
+/* Merges two ascending lists, the second lying at spare, into the first. */
+static void merge(uint32_t *hits, uint32_t count, const uint32_t *spare, uint32_t more) {
+    uint32_t to = count + more;
+    while (more) {
+        if (count && hits[count - 1] > spare[more - 1])
+            hits[--to] = hits[--count];
+        else
+            hits[--to] = spare[--more];
+    }
+}
+
+uint32_t wh_filter_run(const struct wh_filter *f, const unsigned char *piece, size_t bytes,
+                       size_t after, bool unaligned, uint32_t *hits) {
+    uint32_t n, more = 0, *spare = hits + 2 * (bytes / 8) + 16, room = (uint32_t)(bytes / 8);
+#if defined(__x86_64__)
+    if (f->avx2) {
+        n = aligned_avx2(f, piece, bytes, hits);
+        if (unaligned && f->top_count)
+            more = unaligned_avx2(f, piece, bytes + after, spare, room);
+    } else
+#endif
+    {
+        n = aligned_plain(f, piece, 0, bytes, hits);
+        if (unaligned && f->top_count)
+            more = unaligned_plain(f, piece, 0, bytes + after, spare, room);
+    }
+    while (more && spare[more - 1] >= bytes)
+        more--; /* begins behind the piece: the next one finds it */
+    uint32_t total = n + more;
+    if (more)
+        merge(hits, n, spare, more);
+    return total;
+}
+
+/* The heap as at most WH_SPANS_MAX ranges: split at the widest gaps between nodes. */
+static void find_spans(struct wh_filter *s, const struct wh_heap *h) {
+    uint64_t gap_at[WH_SPANS_MAX - 1] = {0}, gap[WH_SPANS_MAX - 1] = {0};
+    uint32_t gaps = 0;
+    if (h->node_count == 0)
+        return;
+    uint64_t end = h->nodes[0].address;
+    for (uint32_t i = 0; i < h->node_count; i++) {
+        uint64_t wide = h->nodes[i].address > end ? h->nodes[i].address - end : 0;
+        if (wide > 1u << 20) {
+            uint32_t k = gaps < WH_SPANS_MAX - 1 ? gaps++ : 0;
+            for (uint32_t g = 0; gaps == WH_SPANS_MAX - 1 && g < gaps; g++)
+                if (gap[g] < gap[k])
+                    k = g;
+            if (gap[k] < wide) {
+                gap[k] = wide;
+                gap_at[k] = h->nodes[i].address;
+            }
+        }
+        if (h->nodes[i].address + h->nodes[i].size > end)
+            end = h->nodes[i].address + h->nodes[i].size;
+    }
+    uint64_t span_start = h->nodes[0].address, span_end = span_start;
+    for (uint32_t i = 0; i < h->node_count; i++) {
+        for (uint32_t g = 0; g < gaps; g++)
+            if (gap_at[g] == h->nodes[i].address && gap[g]) {
+                s->spans[s->span_count++] = (struct wh_span){span_start, span_end - span_start};
+                span_start = span_end = h->nodes[i].address;
+            }
+        if (h->nodes[i].address + h->nodes[i].size + 1 > span_end)
+            span_end =
+                h->nodes[i].address + h->nodes[i].size + 1; /* + 1: one-past-end words pass */
+    }
+    s->spans[s->span_count++] = (struct wh_span){span_start, span_end - span_start};
+}
+
+static void find_tops(struct wh_filter *f) {
+    for (uint32_t k = 0; k < f->span_count; k++) {
+        uint64_t first = f->spans[k].start >> 40,
+                 last = (f->spans[k].start + f->spans[k].bytes) >> 40;
+        for (uint64_t top = first; top <= last; top++) {
+            bool known = top == 0; /* below 1 TiB: indistinguishable from zeros by this shape */
+            for (uint32_t i = 0; i < f->top_count; i++)
+                known |= f->tops[i] == top;
+            if (!known && f->top_count < WH_TOPS_MAX)
+                f->tops[f->top_count++] = (unsigned char)top;
+        }
+    }
+}
+
+void wh_filter_init(struct wh_filter *f, const struct wh_heap *heap) {
+    *f = (struct wh_filter){0};
+#if defined(__x86_64__)
+    f->avx2 = __builtin_cpu_supports("avx2");
+#endif
+    find_spans(f, heap);
+    find_tops(f);
+}
