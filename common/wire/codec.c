@@ -52,6 +52,7 @@ void wh_reader_init(struct wh_reader *r, const struct wh_block *header, const ui
     *r = (struct wh_reader){.cursor = payload,
                             .end = payload + bytes,
                             .ticks = header->base_ticks,
+                            .address = header->base_address,
                             .ip = header->base_ip,
                             .stack = header->base_stack};
 }

@@ -147,7 +147,9 @@ struct wh_block {
     uint64_t base_ticks; /* shifted ticks; dt of the first record counts from here */
     uint64_t base_ip;
     uint32_t base_stack;
-    uint32_t reserved[5];
+    uint32_t reserved0;
+    uint64_t base_address; /* 0 in the session; a stored rest of a cut block goes on from here */
+    uint32_t reserved[2];
     uint8_t payload[];
 };
 #define WH_BLOCK_PAYLOAD (WH_BLOCK_BYTES - (uint32_t)sizeof(struct wh_block))

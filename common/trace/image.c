@@ -1,0 +1,194 @@
+/* An image's threads, forks and the loop that pairs its events. */
+#include "trace/image.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void node_record(void *arg, struct wh_stream *stream, const struct wh_event *event) {
+    struct wh_image *image = arg;
+    if (image->calls.other)
+        (void)image->calls.other(image->calls.arg, image, stream->owner, event);
+}
+
+int wh_image_init(struct wh_image *image, uint32_t id, uint64_t ms_ticks,
+                  const struct wh_image_calls *calls) {
+    *image = (struct wh_image){.id = id, .ms_ticks = ms_ticks, .calls = *calls};
+    image->merge.node = node_record;
+    image->merge.arg = image;
+    if (wh_pair_init(&image->pair, id, ms_ticks) || wh_nodes_init(&image->nodes)) {
+        wh_image_release(image);
+        return -1;
+    }
+    return 0;
+}
+
+static void free_fork(struct wh_fork *fork) {
+    wh_pair_release(&fork->pair);
+    free(fork);
+}
+
+void wh_image_release_events(struct wh_image *image) {
+    for (unsigned b = 0; b < WH_IMAGE_BUCKETS; b++)
+        while (image->threads[b])
+            wh_image_drop_thread(image, image->threads[b]);
+    wh_merge_release(&image->merge);
+    wh_pair_release(&image->pair);
+}
+
+void wh_image_release(struct wh_image *image) {
+    wh_image_release_events(image);
+    wh_nodes_release(&image->nodes);
+    for (struct wh_fork *f = image->forks, *next; f; f = next) {
+        next = f->next;
+        free_fork(f);
+    }
+    image->forks = NULL;
+}
+
+/* --- threads --------------------------------------------------------------------------------------- */
+
+struct wh_image_thread *wh_image_thread(struct wh_image *image, uint32_t serial, bool create) {
+    struct wh_image_thread **bucket = &image->threads[serial % WH_IMAGE_BUCKETS];
+    for (struct wh_image_thread *t = *bucket; t; t = t->next)
+        if (t->stream.serial == serial)
+            return t;
+    struct wh_image_thread *t = create ? calloc(1, sizeof *t) : NULL;
+    if (!t)
+        return NULL;
+    t->stream.serial = serial;
+    t->stream.owner = t;
+    t->stream.heap_index = UINT32_MAX;
+    t->next = *bucket;
+    *bucket = t;
+    image->thread_count++;
+    return t;
+}
+
+struct wh_image_thread *wh_image_next_thread(const struct wh_image *image,
+                                             const struct wh_image_thread *after) {
+    if (after && after->next)
+        return after->next;
+    unsigned b = after ? after->stream.serial % WH_IMAGE_BUCKETS + 1 : 0;
+    for (; b < WH_IMAGE_BUCKETS; b++)
+        if (image->threads[b])
+            return image->threads[b];
+    return NULL;
+}
+
+void wh_image_drop_thread(struct wh_image *image, struct wh_image_thread *thread) {
+    struct wh_image_thread **at = &image->threads[thread->stream.serial % WH_IMAGE_BUCKETS];
+    while (*at && *at != thread)
+        at = &(*at)->next;
+    if (!*at)
+        return;
+    *at = thread->next;
+    image->thread_count--;
+    wh_stream_release(&thread->stream);
+    free(thread);
+}
+
+/* --- forks ----------------------------------------------------------------------------------------- */
+
+/* FORK 0: keeps the state for the child. */
+static int fork_begins(struct wh_image *image, const struct wh_event *e) {
+    struct wh_fork *fork = calloc(1, sizeof *fork);
+    if (!fork)
+        return -1;
+    fork->token = e->number;
+    if (wh_pair_fork(&image->pair, e->ticks, image->ms_ticks, &fork->pair)) {
+        free(fork);
+        return -1;
+    }
+    fork->next = image->forks;
+    image->forks = fork;
+    return 0;
+}
+
+static struct wh_fork **fork_find(struct wh_image *image, uint64_t token) {
+    struct wh_fork **at = &image->forks;
+    while (*at && (*at)->token != token)
+        at = &(*at)->next;
+    return at;
+}
+
+/* FORK 1: it failed, or has this child. */
+static void fork_returned(struct wh_image *image, const struct wh_event *e) {
+    struct wh_fork **at = fork_find(image, e->number);
+    struct wh_fork *fork = *at;
+    if (!fork)
+        return;
+    fork->child_pid = e->number2;
+    if (fork->child_pid)
+        return;
+    *at = fork->next;
+    free_fork(fork);
+}
+
+/* FORK 2 in the child: takes over its parent's state. 1 = the parent is not there yet. */
+static int fork_child(struct wh_image *child, const struct wh_event *e) {
+    child->is_forked = true;
+    child->parent_id = (uint32_t)e->number2;
+    struct wh_image *parent =
+        child->calls.find ? child->calls.find(child->calls.arg, child->parent_id) : NULL;
+    if (!parent || parent == child)
+        return 0;
+    struct wh_fork **at = fork_find(parent, e->number), *fork = *at;
+    if (!fork)
+        return parent->finished ? 0 : 1;
+    struct wh_nodes nodes;
+    if (wh_nodes_fork(&parent->nodes, e->node, &nodes))
+        return -1;
+    nodes.extend = child->nodes.extend;
+    nodes.arg = child->nodes.arg;
+    wh_nodes_release(&child->nodes);
+    child->nodes = nodes;
+    struct wh_pair_sink sink = child->pair.sink;
+    wh_pair_release(&child->pair);
+    child->pair = fork->pair;
+    child->pair.process_id = child->id;
+    child->pair.sink = sink;
+    *at = fork->next;
+    free(fork);
+    return 0;
+}
+
+/* --- the loop -------------------------------------------------------------------------------------- */
+
+static int on_event(struct wh_image *image, struct wh_stream *s) {
+    struct wh_event *e = &s->head;
+    switch (e->kind) {
+    case WH_EV_ALLOC:
+    case WH_EV_FREE:
+    case WH_EV_REALLOC:
+        e->stack = wh_nodes_id(&image->nodes, e->stack);
+        return wh_pair_event(&image->pair, &s->pair, e);
+    case WH_EV_FORK:
+        if (e->detail == 0) {
+            int rc = fork_begins(image, e);
+            if (rc)
+                return rc;
+        } else if (e->detail == 1) {
+            fork_returned(image, e);
+        } else if (!image->is_forked || !image->pair.forked) {
+            int rc = fork_child(image, e);
+            if (rc)
+                return rc;
+        }
+        break;
+    default:
+        break;
+    }
+    return image->calls.other ? image->calls.other(image->calls.arg, image, s->owner, e) : 0;
+}
+
+int wh_image_run(struct wh_image *image, uint64_t watermark) {
+    struct wh_stream *s;
+    while ((s = wh_merge_peek(&image->merge, watermark))) {
+        int rc = on_event(image, s);
+        if (rc)
+            return rc;
+        image->records++;
+        wh_merge_pop(&image->merge);
+    }
+    return 0;
+}
