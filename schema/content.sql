@@ -142,3 +142,12 @@ CREATE TABLE note(
                                  -- symbols (a file is gone or was replaced: names are missing)
     text TEXT NOT NULL           -- path or sentence
 );
+
+-- Which stack_node ids a process's own node numbers became: number n = first_id + n % 256, where extent
+-- = n / 256. A forked child uses its parent's below the number at which it began (the event FORK).
+CREATE TABLE stack_extent(
+    process_id INTEGER NOT NULL, -- process.id
+    extent INTEGER NOT NULL,     -- number of 256 neighbouring nodes, from 0
+    first_id INTEGER NOT NULL,   -- stack_node.id of the first of them
+    PRIMARY KEY(process_id, extent)
+) WITHOUT ROWID;

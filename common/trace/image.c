@@ -169,7 +169,7 @@ static int on_event(struct wh_image *image, struct wh_stream *s) {
                 return rc;
         } else if (e->detail == 1) {
             fork_returned(image, e);
-        } else if (!image->is_forked || !image->pair.forked) {
+        } else if (!image->pair.forked && !image->is_orphan) {
             int rc = fork_child(image, e);
             if (rc)
                 return rc;
@@ -181,14 +181,23 @@ static int on_event(struct wh_image *image, struct wh_stream *s) {
     return image->calls.other ? image->calls.other(image->calls.arg, image, s->owner, e) : 0;
 }
 
+/* A busy thread without a known next record may still publish one: nothing after its last is sure. */
+static uint64_t hold(const struct wh_stream *s, uint64_t watermark) {
+    return s->busy && !s->has_head && s->last_ticks < watermark ? s->last_ticks : watermark;
+}
+
 int wh_image_run(struct wh_image *image, uint64_t watermark) {
     struct wh_stream *s;
+    for (struct wh_image_thread *t = wh_image_next_thread(image, NULL); t;
+         t = wh_image_next_thread(image, t))
+        watermark = hold(&t->stream, watermark);
     while ((s = wh_merge_peek(&image->merge, watermark))) {
         int rc = on_event(image, s);
         if (rc)
             return rc;
         image->records++;
         wh_merge_pop(&image->merge);
+        watermark = hold(s, watermark);
     }
     return 0;
 }

@@ -53,6 +53,7 @@ struct wh_image {
     uint64_t ms_ticks;
     bool finished;  /* all events are paired: a fork not announced by now never will be */
     bool is_forked; /* began with a FORK record */
+    bool is_orphan; /* set by the caller: its parent will not announce the fork, start empty */
     uint64_t records;
 };
 

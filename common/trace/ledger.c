@@ -122,8 +122,8 @@ int wh_ledger_inherit(const struct wh_ledger *parent, uint64_t ticks, struct wh_
             wh_ledger_release(ret_child);
             return -1;
         }
-        to->alloc_objects = to->inuse_objects = from->inuse_objects;
-        to->alloc_space = to->inuse_space = from->inuse_space;
+        to->inuse_objects = from->inuse_objects;
+        to->inuse_space = from->inuse_space;
     }
     ret_child->live_objects = ret_child->peak_objects = parent->live_objects;
     ret_child->live_bytes = ret_child->peak_bytes = parent->live_bytes;

@@ -36,7 +36,8 @@ int wh_ledger_alloc(struct wh_ledger *ledger, uint32_t stack, uint64_t size, uin
 void wh_ledger_free(struct wh_ledger *ledger, uint32_t stack, uint64_t size);
 void wh_ledger_temporary(struct wh_ledger *ledger, uint32_t stack);
 
-/* What a forked child starts with: the live blocks as if born there at `ticks`. */
+/* What a forked child starts with: the parent's live blocks are in use and its peak so far, but were
+ * not allocated there. */
 int wh_ledger_inherit(const struct wh_ledger *parent, uint64_t ticks, struct wh_ledger *ret_child);
 
 /* Brings every site's peak_* up to date; call before reading them. */

@@ -41,6 +41,7 @@ struct wh_stream {
     bool reading;           /* reader is set up for current */
     bool skip_gaps;         /* thread is dead: a missing sequence number will not come any more */
     bool has_head;
+    bool busy; /* it may publish a record with a stamp from before what was copied last */
     uint32_t heap_index; /* in the merge's heap, UINT32_MAX = not in it */
     struct wh_reader reader;
     struct wh_event head;

@@ -1,0 +1,403 @@
+/* The decision which lifetimes become rows, and their tables. */
+#include "record/derive.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PROCESS_BUCKETS 256u
+#define FLUSH_ROWS      65536u
+#define FOLDS_MAX       200000u
+
+/* What is remembered of a process beyond its end: enough to tell which blocks its peak held. */
+struct process {
+    struct process *next;
+    uint32_t id;
+    uint64_t peak_number, peak_ticks, snapshot_number;
+    uint64_t peak_serial;           /* of the candidates */
+    struct wh_lifetimes candidates; /* live at that peak, dead since */
+    struct wh_lifetimes inherited;  /* deaths of inherited blocks: dropped if it ends by exec */
+};
+
+struct wh_derive {
+    struct wh_store *store;
+    enum wh_materialize materialize;
+    struct wh_clock_map clock;
+    bool folds_now;            /* only some lifetimes become rows */
+    struct wh_lifetimes all;   /* while !folds_now: every one */
+    struct wh_lifetimes rows;  /* decided: become rows */
+    struct wh_folds folds;
+    struct process *processes[PROCESS_BUCKETS];
+};
+
+int wh_derive_open(struct wh_store *store, enum wh_materialize materialize,
+                   struct wh_derive **ret_derive, struct wh_error *error) {
+    struct wh_derive *d = calloc(1, sizeof *d);
+    if (!d)
+        return wh_fail(error, WH_ESYSTEM, "out of memory");
+    d->store = store;
+    d->materialize = materialize;
+    d->folds_now = materialize == WH_MATERIALIZE_NONE;
+    *ret_derive = d;
+    return 0;
+}
+
+void wh_derive_close(struct wh_derive *d) {
+    if (!d)
+        return;
+    for (unsigned b = 0; b < PROCESS_BUCKETS; b++)
+        for (struct process *p = d->processes[b], *next; p; p = next) {
+            next = p->next;
+            wh_lifetimes_clear(&p->candidates);
+            wh_lifetimes_clear(&p->inherited);
+            free(p);
+        }
+    wh_lifetimes_clear(&d->all);
+    wh_lifetimes_clear(&d->rows);
+    wh_folds_release(&d->folds);
+    free(d);
+}
+
+void wh_derive_clock(struct wh_derive *d, const struct wh_clock_map *clock) {
+    d->clock = *clock;
+}
+
+static struct process *process_of(struct wh_derive *d, uint32_t id) {
+    struct process **bucket = &d->processes[id % PROCESS_BUCKETS], *p = *bucket;
+    while (p && p->id != id)
+        p = p->next;
+    if (!p && (p = calloc(1, sizeof *p))) {
+        p->id = id;
+        p->next = *bucket;
+        *bucket = p;
+    }
+    return p;
+}
+
+/* --- deciding -------------------------------------------------------------------------------------- */
+
+static int fold(struct wh_derive *d, const struct wh_lifetime *life) {
+    if (life->is_inherited) /* not made here: no sum of this process counts it */
+        return 0;
+    uint64_t birth = wh_clock_ns(&d->clock, life->block.birth_ticks);
+    uint64_t death = wh_clock_ns(&d->clock, life->death.ticks);
+    struct wh_fold one = {
+        .process_id = life->process_id,
+        .stack = life->block.stack,
+        .free_stack = life->death.stack,
+        .thread = life->block.thread,
+        .second = (uint32_t)(birth / 1000000000u),
+        .size_log2 = wh_size_log2(life->block.size),
+        .objects = 1,
+        .bytes = life->block.size,
+        .lifetime_ns = death > birth ? death - birth : 0,
+    };
+    return wh_folds_add(&d->folds, &one);
+}
+
+static int fold_all(struct wh_derive *d, struct wh_lifetimes *list) {
+    struct wh_lifetimes_cursor c;
+    struct wh_lifetime life;
+    wh_lifetimes_start(list, &c);
+    while (wh_lifetimes_next(list, &c, &life))
+        if (fold(d, &life))
+            return -1;
+    wh_lifetimes_clear(list);
+    return 0;
+}
+
+/* Folding mode: a row, a sum, or not known yet. */
+static int decide(struct wh_derive *d, struct process *p, const struct wh_lifetime *life) {
+    uint64_t number = life->block.number;
+    if (!life->is_freed || number <= p->snapshot_number)
+        return wh_lifetimes_add(&d->rows, life);
+    if (number > p->peak_number || life->death.ticks < p->peak_ticks)
+        return fold(d, life);
+    return wh_lifetimes_add(&p->candidates, life);
+}
+
+/* Too many for a row each: what was kept so far is decided now. */
+static int start_folding(struct wh_derive *d) {
+    struct wh_lifetimes_cursor c;
+    struct wh_lifetime life;
+    d->folds_now = true;
+    wh_lifetimes_start(&d->all, &c);
+    while (wh_lifetimes_next(&d->all, &c, &life)) {
+        struct process *p = process_of(d, life.process_id);
+        if (!p || decide(d, p, &life))
+            return -1;
+    }
+    wh_lifetimes_clear(&d->all);
+    return 0;
+}
+
+static int settle(struct wh_derive *d, struct process *p, const struct wh_lifetime *life) {
+    if (d->folds_now)
+        return decide(d, p, life);
+    if (d->materialize == WH_MATERIALIZE_ALL)
+        return wh_lifetimes_add(&d->rows, life);
+    if (wh_lifetimes_add(&d->all, life))
+        return -1;
+    return d->all.count > WH_ROWS_MAX ? start_folding(d) : 0;
+}
+
+/* The process with what is known of its peak by now. NULL: out of memory. */
+static struct process *refresh(struct wh_derive *d, const struct wh_pair *pair) {
+    struct process *p = process_of(d, pair->process_id);
+    if (!p)
+        return NULL;
+    p->peak_number = pair->peak_number;
+    p->peak_ticks = pair->ledger.peak_ticks;
+    p->snapshot_number = pair->snapshot_number;
+    if (p->peak_serial != pair->ledger.peak_serial) {
+        /* They died before the new peak. */
+        if (p->candidates.count && fold_all(d, &p->candidates))
+            return NULL;
+        p->peak_serial = pair->ledger.peak_serial;
+    }
+    return p;
+}
+
+static int on_lifetime(void *arg, const struct wh_pair *pair, const struct wh_live *block,
+                       const struct wh_death *death) {
+    struct wh_derive *d = arg;
+    struct process *p = refresh(d, pair);
+    if (!p)
+        return -1;
+    struct wh_lifetime life = {
+        .block = *block,
+        .process_id = pair->process_id,
+        .is_freed = death != NULL,
+        .is_inherited = block->number <= pair->inherited_number,
+    };
+    if (death)
+        life.death = *death;
+    return life.is_inherited && death ? wh_lifetimes_add(&p->inherited, &life)
+                                      : settle(d, p, &life);
+}
+
+struct wh_pair_sink wh_derive_sink(struct wh_derive *d) {
+    return (struct wh_pair_sink){.lifetime = on_lifetime, .arg = d};
+}
+
+/* --- writing rows ---------------------------------------------------------------------------------- */
+
+static const char *const kind_names[WH_ALLOC_KINDS] = {"malloc", "calloc", "realloc", "memalign",
+                                                       "new",    "new[]",  "mmap"};
+
+struct row_writer {
+    struct wh_derive *derive;
+    struct wh_lifetime *lives;
+    size_t count, at;
+};
+
+static void cell_or_null(struct wh_cell *cell, uint64_t value) {
+    if (value)
+        wh_cell_int(cell, (int64_t)value);
+}
+
+static int next_allocation(void *arg, struct wh_cell *cells) {
+    struct row_writer *w = arg;
+    if (w->at == w->count)
+        return 0;
+    const struct wh_lifetime *life = &w->lives[w->at++];
+    const struct wh_live *b = &life->block;
+    const struct wh_clock_map *clock = &w->derive->clock;
+    uint64_t birth = wh_clock_ns(clock, b->birth_ticks);
+    wh_cell_int(&cells[0], (int64_t)wh_allocation_id(life->process_id, b->number));
+    wh_cell_int(&cells[1], life->process_id);
+    cell_or_null(&cells[2], b->thread);
+    wh_cell_int(&cells[3], (int64_t)b->address);
+    wh_cell_int(&cells[4], (int64_t)b->size);
+    wh_cell_text(&cells[5], kind_names[b->kind < WH_ALLOC_KINDS ? b->kind : WH_ALLOC_MALLOC]);
+    wh_cell_int(&cells[6], (int64_t)birth);
+    wh_cell_int(&cells[7], b->stack);
+    if (life->is_freed) {
+        uint64_t death = wh_clock_ns(clock, life->death.ticks);
+        wh_cell_int(&cells[8], (int64_t)(death > birth ? death : birth));
+        cell_or_null(&cells[9], life->death.thread);
+        cell_or_null(&cells[10], life->death.stack);
+    }
+    if (b->origin_number && !life->is_inherited)
+        wh_cell_int(&cells[11], (int64_t)wh_allocation_id(life->process_id, b->origin_number));
+    wh_cell_int(&cells[12], life->is_inherited);
+    return 1;
+}
+
+static int by_id(const void *a, const void *b) {
+    const struct wh_lifetime *x = a, *y = b;
+    if (x->process_id != y->process_id)
+        return x->process_id < y->process_id ? -1 : 1;
+    return x->block.number < y->block.number ? -1 : x->block.number > y->block.number;
+}
+
+/* Writes a list as rows, sorted within batches so that the table grows at its end, and clears it. */
+static int write_rows(struct wh_derive *d, struct wh_lifetimes *list, struct wh_error *error) {
+    struct wh_lifetimes_cursor c;
+    struct row_writer w = {.derive = d};
+    int rc = 0;
+    if (!list->count)
+        return 0;
+    size_t batch = list->count < FLUSH_ROWS ? (size_t)list->count : FLUSH_ROWS;
+    w.lives = malloc(batch * sizeof *w.lives);
+    if (!w.lives)
+        return wh_fail(error, WH_ESYSTEM, "out of memory");
+    wh_lifetimes_start(list, &c);
+    while (!rc) {
+        for (w.at = w.count = 0; w.count < batch && wh_lifetimes_next(list, &c, &w.lives[w.count]);)
+            w.count++;
+        if (!w.count)
+            break;
+        qsort(w.lives, w.count, sizeof *w.lives, by_id);
+        rc = wh_store_insert(d->store, "allocation",
+                             "id, process_id, thread_id, address, size_bytes, kind, alloc_ns,"
+                             " stack_id, free_ns, free_thread_id, free_stack_id, origin_id,"
+                             " is_inherited",
+                             next_allocation, &w, error);
+    }
+    free(w.lives);
+    wh_lifetimes_clear(list);
+    return rc;
+}
+
+struct fold_writer {
+    const struct wh_folds *folds;
+    size_t at;
+};
+
+static int next_fold(void *arg, struct wh_cell *cells) {
+    struct fold_writer *w = arg;
+    while (w->at < w->folds->capacity && !w->folds->slots[w->at].used)
+        w->at++;
+    if (w->at == w->folds->capacity)
+        return 0;
+    const struct wh_fold *f = &w->folds->slots[w->at++];
+    wh_cell_int(&cells[0], f->process_id);
+    wh_cell_int(&cells[1], f->stack);
+    wh_cell_int(&cells[2], f->free_stack);
+    wh_cell_int(&cells[3], f->thread);
+    wh_cell_int(&cells[4], f->size_log2 == 255 ? 0 : (int64_t)1 << f->size_log2);
+    wh_cell_int(&cells[5], f->second);
+    wh_cell_int(&cells[6], (int64_t)f->objects);
+    wh_cell_int(&cells[7], (int64_t)f->bytes);
+    wh_cell_int(&cells[8], (int64_t)f->lifetime_ns);
+    return 1;
+}
+
+static int write_folds(struct wh_derive *d, struct wh_error *error) {
+    struct fold_writer w = {.folds = &d->folds};
+    if (!d->folds.count)
+        return 0;
+    int rc = wh_store_insert(d->store, "folded",
+                             "process_id, stack_id, free_stack_id, thread_id, size_class, second,"
+                             " objects, bytes, lifetime_ns",
+                             next_fold, &w, error);
+    wh_folds_release(&d->folds);
+    return rc;
+}
+
+int wh_derive_flush(struct wh_derive *d, struct wh_error *error) {
+    int rc = 0;
+    if (d->rows.count >= FLUSH_ROWS)
+        rc = write_rows(d, &d->rows, error);
+    if (!rc && d->folds.count >= FOLDS_MAX)
+        rc = write_folds(d, error);
+    return rc;
+}
+
+/* --- a process's end ------------------------------------------------------------------------------- */
+
+struct site_writer {
+    const struct wh_ledger *ledger;
+    uint32_t process_id;
+    uint32_t at;
+};
+
+static int next_site(void *arg, struct wh_cell *cells) {
+    struct site_writer *w = arg;
+    while (w->at < w->ledger->slots && !w->ledger->sites[w->at].used)
+        w->at++;
+    if (w->at == w->ledger->slots)
+        return 0;
+    const struct wh_site *s = &w->ledger->sites[w->at++];
+    wh_cell_int(&cells[0], w->process_id);
+    wh_cell_int(&cells[1], s->stack);
+    wh_cell_int(&cells[2], (int64_t)s->alloc_objects);
+    wh_cell_int(&cells[3], (int64_t)s->alloc_space);
+    wh_cell_int(&cells[4], (int64_t)s->inuse_objects);
+    wh_cell_int(&cells[5], (int64_t)s->inuse_space);
+    wh_cell_int(&cells[6], (int64_t)s->peak_objects);
+    wh_cell_int(&cells[7], (int64_t)s->peak_space);
+    wh_cell_int(&cells[8], (int64_t)s->temporary_objects);
+    return 1;
+}
+
+struct point_writer {
+    const struct wh_timeline *timeline;
+    const struct wh_clock_map *clock;
+    uint32_t process_id;
+    size_t at;
+};
+
+static int next_point(void *arg, struct wh_cell *cells) {
+    struct point_writer *w = arg;
+    if (w->at == w->timeline->count)
+        return 0;
+    const struct wh_point *p = &w->timeline->points[w->at++];
+    wh_cell_int(&cells[0], w->process_id);
+    wh_cell_int(&cells[1], (int64_t)wh_clock_ns(w->clock, p->ticks));
+    wh_cell_int(&cells[2], (int64_t)p->live_objects);
+    wh_cell_int(&cells[3], (int64_t)p->live_bytes);
+    cell_or_null(&cells[4], p->rss_bytes);
+    return 1;
+}
+
+/* The blocks that waited for the end of their process. */
+static int settle_rest(struct wh_derive *d, struct process *p, bool replaced) {
+    struct wh_lifetimes_cursor c;
+    struct wh_lifetime life;
+    wh_lifetimes_start(&p->inherited, &c);
+    while (!replaced && wh_lifetimes_next(&p->inherited, &c, &life))
+        if (settle(d, p, &life))
+            return -1;
+    wh_lifetimes_clear(&p->inherited);
+    wh_lifetimes_start(&p->candidates, &c);
+    while (wh_lifetimes_next(&p->candidates, &c, &life))
+        if (wh_lifetimes_add(&d->rows, &life))
+            return -1;
+    wh_lifetimes_clear(&p->candidates);
+    return 0;
+}
+
+int wh_derive_process(struct wh_derive *d, struct wh_pair *pair, bool replaced,
+                      struct wh_error *error) {
+    struct process *p = refresh(d, pair);
+    if (!p || settle_rest(d, p, replaced))
+        return wh_fail(error, WH_ESYSTEM, "out of memory");
+    struct site_writer sites = {.ledger = wh_pair_sums(pair, replaced),
+                                .process_id = pair->process_id};
+    int rc = wh_store_insert(d->store, "site",
+                             "process_id, stack_id, alloc_objects, alloc_space, inuse_objects,"
+                             " inuse_space, peak_objects, peak_space, temporary_objects",
+                             next_site, &sites, error);
+    if (rc)
+        return rc;
+    struct point_writer points = {
+        .timeline = &pair->timeline, .clock = &d->clock, .process_id = pair->process_id};
+    return wh_store_insert(d->store, "timeline",
+                           "process_id, at_ns, live_objects, live_bytes, rss_bytes", next_point,
+                           &points, error);
+}
+
+int wh_derive_finish(struct wh_derive *d, struct wh_error *error) {
+    bool folded = d->folds_now;
+    int rc = write_rows(d, &d->all, error);
+    if (!rc)
+        rc = write_rows(d, &d->rows, error);
+    if (!rc)
+        rc = write_folds(d, error);
+    if (!rc)
+        rc = wh_store_set_text(d->store, "allocation_rows", folded ? "live" : "all", error);
+    if (!rc)
+        rc = wh_store_run_file(d->store, "index.sql", error);
+    return rc;
+}

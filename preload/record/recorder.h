@@ -1,0 +1,131 @@
+/* The recorder's own state, shared by its files: serve.c (life), drain.c (blocks), process.c (images
+ * and their ends), history.c (what events say beside lifetimes), talk.c (messages). */
+#ifndef WH_RECORD_RECORDER_H
+#define WH_RECORD_RECORDER_H
+
+#include <sys/types.h>
+
+#include "record/content.h"
+#include "record/derive.h"
+#include "record/record.h"
+#include "trace/clock.h"
+#include "trace/image.h"
+
+#define WH_UID_BUCKETS 1024u
+
+/* A module as long as it is mapped, and after: children inherit the mapped ones. */
+struct wh_mapped {
+    uint32_t id;
+    bool is_mapped;
+    uint64_t start, end, load_bias, load_ticks;
+    unsigned char *build_id;
+    uint32_t build_id_bytes;
+    char *path;
+};
+
+enum wh_process_phase {
+    WH_PHASE_RUNNING,
+    WH_PHASE_DEAD, /* gone: its last bytes are being drained */
+    WH_PHASE_DONE, /* finished and written; kept for its children's sake */
+};
+
+struct wh_process {
+    struct wh_process *next; /* in its bucket */
+    struct wh_image image;   /* image.id = process.id = the slot's uid */
+    enum wh_process_phase phase;
+    uint32_t slot;
+    uint32_t pid;
+    uint32_t parent_id;
+    int pidfd; /* -1 = could not be opened */
+    uint64_t pid_start; /* the kernel's start time of pid, against reuse */
+    char *exe, *command_line, *allocator, *disabled;
+    uint64_t start_ticks, end_ticks;
+    bool has_exit_event, has_status, is_exec, is_replaced, has_inuse, is_written;
+    int exit_event; /* code of exit() */
+    int status;     /* as from waitpid */
+    uint64_t inuse_bytes, peak_rss_bytes;
+    uint64_t death_ns; /* CLOCK_MONOTONIC when it was seen dead */
+    uint64_t malformed_events;
+    struct wh_mapped *modules;
+    size_t module_count, module_room;
+};
+
+/* What the recorder knows of a block of the arena. */
+struct wh_block_view {
+    struct wh_process *process;
+    struct wh_image_thread *thread;
+    struct wh_segment *segment; /* NULL = not looked at since it was given out */
+    uint32_t consumed;
+};
+
+struct wh_recorder {
+    const struct wh_serve_options *options;
+    struct wh_session *session;
+    struct wh_store *store;
+    struct wh_content *content;
+    struct wh_derive *derive;
+    struct wh_clock_map clock;
+    bool clock_known;
+    uint64_t calibrate_ticks, calibrate_ns; /* when the recorder began */
+    uint64_t ms_ticks;                      /* shifted ticks in a millisecond, about */
+    struct wh_process *processes[WH_UID_BUCKETS];
+    uint32_t running; /* processes not DONE */
+    struct wh_block_view *views;
+    uint64_t previous_ticks; /* shifted, of the poll before this one: the watermark */
+    uint64_t poll_bytes;     /* copied in this poll */
+    uint64_t bytes, events, snapshots;
+    uint32_t last_thread_id, last_module_id, next_node_id;
+    unsigned char *node_seen; /* bitmap by trace-wide node id */
+    size_t node_seen_bytes;
+    uint32_t main_pid; /* of the command; 0 = not told */
+    int main_status;
+    bool main_ended, told_running;
+    bool stopped; /* writing failed: recording is over */
+    uint64_t lost_processes, lost_blocks;
+    int message_fd, control_fd, epoll_fd;
+    uint64_t last_commit_ns, last_rss_ns, last_status_ns, idle_since_ns;
+    int file_fd_session; /* for fallocate */
+};
+
+/* --- talk.c --- */
+uint64_t wh_monotonic_ns(void);
+void wh_recorder_say(struct wh_recorder *r, char kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* A warning to the user: through the launcher, else on the first image's stderr. */
+void wh_recorder_warn(struct wh_recorder *r, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void wh_recorder_listen(struct wh_recorder *r); /* the launcher's messages */
+
+/* --- drain.c --- */
+/* Copies everything committed since the last time. */
+void wh_recorder_drain(struct wh_recorder *r);
+/* Gives back what a dead process still owns. */
+void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p);
+/* Makes more blocks usable when few are left. */
+void wh_recorder_grow(struct wh_recorder *r);
+/* Stores chunks that are large enough; all = every one. */
+void wh_recorder_chunks(struct wh_recorder *r, struct wh_process *p, bool all);
+
+/* --- process.c --- */
+struct wh_process *wh_recorder_process(struct wh_recorder *r, uint32_t uid);
+struct wh_process *wh_recorder_next(const struct wh_recorder *r, const struct wh_process *after);
+void wh_recorder_discover(struct wh_recorder *r); /* new images, ended ones */
+void wh_recorder_pair(struct wh_recorder *r);     /* runs the merges, finishes the dead */
+void wh_recorder_rss(struct wh_recorder *r);
+void wh_recorder_release_processes(struct wh_recorder *r);
+/* Are there processes of which we know that have not shown up yet? */
+bool wh_recorder_expects_more(struct wh_recorder *r);
+
+/* --- history.c --- */
+int wh_recorder_event(void *recorder, struct wh_image *image, struct wh_image_thread *thread,
+                      const struct wh_event *event);
+uint32_t wh_recorder_extend(void *process, uint32_t extent);
+void wh_recorder_write_process(struct wh_recorder *r, struct wh_process *p);
+void wh_recorder_write_thread(struct wh_recorder *r, struct wh_process *p,
+                              struct wh_image_thread *t);
+
+/* --- serve.c --- */
+void wh_recorder_need_clock(struct wh_recorder *r);
+uint64_t wh_recorder_now(const struct wh_recorder *r); /* shifted ticks */
+
+#endif
