@@ -1,5 +1,6 @@
 /* The list of commands, in the order of the overview: one row each, X(name) for the object
  * wh_command_<name> in <name>.c. Flat data, included where it is expanded; no include guard. */
+X(record)
 X(report)
 X(top)
 X(check)
@@ -7,3 +8,4 @@ X(snapshots)
 X(sql)
 X(help)
 X(version)
+X(recorder)

@@ -1,7 +1,8 @@
 /* From clock ticks to nanoseconds since the trace began.
  *
  * Events carry ticks >> shift; the recorder measures once how long a tick is and stores the figures
- * in the trace (trace.clock_*), so that an event read years later gets the same time. Context: any. */
+ * in the trace (trace.clock_*), so that an event read years later gets the same time. Context: any.
+ */
 #ifndef WH_TRACE_CLOCK_H
 #define WH_TRACE_CLOCK_H
 

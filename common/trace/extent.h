@@ -1,7 +1,8 @@
 /* The live mappings of a process as a sorted list of address ranges.
  *
- * munmap and MAP_FIXED work on ranges, not on blocks: this list finds the blocks that a range touches.
- * Mappings are few (the kernel allows 65530), so a sorted array is enough. Context: any. */
+ * munmap and MAP_FIXED work on ranges, not on blocks: this list finds the blocks that a range
+ * touches. Mappings are few (the kernel allows 65530), so a sorted array is enough. Context: any.
+ */
 #ifndef WH_TRACE_EXTENT_H
 #define WH_TRACE_EXTENT_H
 

@@ -45,7 +45,8 @@ void wh_image_release(struct wh_image *image) {
     image->forks = NULL;
 }
 
-/* --- threads --------------------------------------------------------------------------------------- */
+/* --- threads
+ * --------------------------------------------------------------------------------------- */
 
 struct wh_image_thread *wh_image_thread(struct wh_image *image, uint32_t serial, bool create) {
     struct wh_image_thread **bucket = &image->threads[serial % WH_IMAGE_BUCKETS];
@@ -87,7 +88,8 @@ void wh_image_drop_thread(struct wh_image *image, struct wh_image_thread *thread
     free(thread);
 }
 
-/* --- forks ----------------------------------------------------------------------------------------- */
+/* --- forks
+ * ----------------------------------------------------------------------------------------- */
 
 /* FORK 0: keeps the state for the child. */
 static int fork_begins(struct wh_image *image, const struct wh_event *e) {
@@ -152,7 +154,8 @@ static int fork_child(struct wh_image *child, const struct wh_event *e) {
     return 0;
 }
 
-/* --- the loop -------------------------------------------------------------------------------------- */
+/* --- the loop
+ * -------------------------------------------------------------------------------------- */
 
 static int on_event(struct wh_image *image, struct wh_stream *s) {
     struct wh_event *e = &s->head;
@@ -181,7 +184,8 @@ static int on_event(struct wh_image *image, struct wh_stream *s) {
     return image->calls.other ? image->calls.other(image->calls.arg, image, s->owner, e) : 0;
 }
 
-/* A busy thread without a known next record may still publish one: nothing after its last is sure. */
+/* A busy thread without a known next record may still publish one: nothing after its last is sure.
+ */
 static uint64_t hold(const struct wh_stream *s, uint64_t watermark) {
     return s->busy && !s->has_head && s->last_ticks < watermark ? s->last_ticks : watermark;
 }

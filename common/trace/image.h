@@ -1,8 +1,8 @@
-/* One program image while its events are turned into lifetimes: its threads' streams, their merge, the
- * pairing, and what its forked children will start with.
+/* One program image while its events are turned into lifetimes: its threads' streams, their merge,
+ * the pairing, and what its forked children will start with.
  *
- * Used by the recorder (events arrive) and by `whoholds expand` (events are read back). The hard thing
- * is that a child cannot be paired before its parent got to the fork: wh_image_run() says so.
+ * Used by the recorder (events arrive) and by `whoholds expand` (events are read back). The hard
+ * thing is that a child cannot be paired before its parent got to the fork: wh_image_run() says so.
  * Context: recorder and readers, one thread. */
 #ifndef WH_TRACE_IMAGE_H
 #define WH_TRACE_IMAGE_H

@@ -1,8 +1,8 @@
 /* The sums of one process: live now, at its peak, and per creator stack.
  *
  * Exact at every event in constant time. The per-site values at the peak are taken lazily: a site
- * remembers its own values only when it changes for the first time after a peak was set, so a program
- * that reaches a new peak a million times copies nothing. Context: any. */
+ * remembers its own values only when it changes for the first time after a peak was set, so a
+ * program that reaches a new peak a million times copies nothing. Context: any. */
 #ifndef WH_TRACE_LEDGER_H
 #define WH_TRACE_LEDGER_H
 
@@ -24,7 +24,7 @@ struct wh_ledger {
     uint32_t slots, site_count;
     uint64_t live_objects, live_bytes;
     uint64_t peak_objects, peak_bytes, peak_ticks; /* peak_ticks 0 = no peak yet */
-    uint64_t peak_serial; /* advances whenever a new peak is set */
+    uint64_t peak_serial;                          /* advances whenever a new peak is set */
 };
 
 int wh_ledger_init(struct wh_ledger *ledger); /* 0, or -1 out of memory */
@@ -36,8 +36,8 @@ int wh_ledger_alloc(struct wh_ledger *ledger, uint32_t stack, uint64_t size, uin
 void wh_ledger_free(struct wh_ledger *ledger, uint32_t stack, uint64_t size);
 void wh_ledger_temporary(struct wh_ledger *ledger, uint32_t stack);
 
-/* What a forked child starts with: the parent's live blocks are in use and its peak so far, but were
- * not allocated there. */
+/* What a forked child starts with: the parent's live blocks are in use and its peak so far, but
+ * were not allocated there. */
 int wh_ledger_inherit(const struct wh_ledger *parent, uint64_t ticks, struct wh_ledger *ret_child);
 
 /* Brings every site's peak_* up to date; call before reading them. */

@@ -115,7 +115,8 @@ bool wh_lifetimes_next(const struct wh_lifetimes *l, struct wh_lifetimes_cursor 
     return true;
 }
 
-/* --- sums ------------------------------------------------------------------------------------------ */
+/* --- sums
+ * ------------------------------------------------------------------------------------------ */
 
 uint8_t wh_size_log2(uint64_t size) {
     if (size <= 1)
@@ -138,7 +139,8 @@ static bool same(const struct wh_fold *a, const struct wh_fold *b) {
            a->second == b->second && a->size_log2 == b->size_log2 && a->process_id == b->process_id;
 }
 
-static struct wh_fold *fold_slot(struct wh_fold *slots, size_t capacity, const struct wh_fold *key) {
+static struct wh_fold *fold_slot(struct wh_fold *slots, size_t capacity,
+                                 const struct wh_fold *key) {
     for (size_t i = fold_hash(key);; i++) {
         struct wh_fold *s = &slots[i & (capacity - 1)];
         if (!s->used || same(s, key))

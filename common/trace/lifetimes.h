@@ -1,5 +1,5 @@
-/* Finished lifetimes, kept compactly in memory until it is decided whether they become rows, and the
- * exact sums of those that do not.
+/* Finished lifetimes, kept compactly in memory until it is decided whether they become rows, and
+ * the exact sums of those that do not.
  *
  * wh_lifetimes: about 25 bytes each, in order of arrival. wh_folds: one entry per (process, creator
  * stack, free stack, thread, size class, second). Context: recorder and `expand`. */

@@ -1,7 +1,8 @@
 /* The live table. A page is a dense array of 40-byte records in no order with one tag byte each;
- * looking up compares eight tags at a time. Dense pages may be filled completely, so an average page is
- * about 70 % full whatever the growth. The hard thing is the sharing: every write first makes the page
- * its own, and the directory entries of one page are neighbours because its hash prefix is. */
+ * looking up compares eight tags at a time. Dense pages may be filled completely, so an average
+ * page is about 70 % full whatever the growth. The hard thing is the sharing: every write first
+ * makes the page its own, and the directory entries of one page are neighbours because its hash
+ * prefix is. */
 #include "trace/live.h"
 
 #include <stdlib.h>
@@ -32,7 +33,8 @@ static size_t directory_index(const struct wh_live_table *t, uint64_t hash) {
     return t->depth ? (size_t)(hash >> (64 - t->depth)) : 0;
 }
 
-/* --- records ------------------------------------------------------------------------------------- */
+/* --- records -------------------------------------------------------------------------------------
+ */
 
 static void pack(uint64_t w[5], const struct wh_live *b) {
     uint64_t back = b->origin_number ? b->number - b->origin_number : 0;
@@ -82,7 +84,8 @@ static int locate(const struct wh_live_page *p, uint64_t hash, uint64_t address)
     return -1;
 }
 
-/* --- pages --------------------------------------------------------------------------------------- */
+/* --- pages ---------------------------------------------------------------------------------------
+ */
 
 static struct wh_live_page *page_new(unsigned depth) {
     struct wh_live_page *p = malloc(sizeof *p);
@@ -160,7 +163,8 @@ static int page_split(struct wh_live_table *t, struct wh_live_page *p, uint64_t 
     return 0;
 }
 
-/* --- the table ----------------------------------------------------------------------------------- */
+/* --- the table -----------------------------------------------------------------------------------
+ */
 
 int wh_live_init(struct wh_live_table *t) {
     *t = (struct wh_live_table){0};

@@ -3,8 +3,8 @@
  * An extendible hash table: a directory of pages of 4 KiB, a full page splits in two. Growing never
  * moves more than one page, and pages are shared between tables until one of them writes: a fork
  * costs a copy of the directory, not of the heap. About 60 bytes per live block.
- * Ownership: the table owns a reference to its pages. Context: any, one thread at a time per family of
- * clones (the counts are plain). */
+ * Ownership: the table owns a reference to its pages. Context: any, one thread at a time per family
+ * of clones (the counts are plain). */
 #ifndef WH_TRACE_LIVE_H
 #define WH_TRACE_LIVE_H
 
@@ -12,7 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A block while it lives. number: rank of its birth in its process, 1.. (see WH_ALLOCATION_STRIDE). */
+/* A block while it lives. number: rank of its birth in its process, 1.. (see WH_ALLOCATION_STRIDE).
+ */
 struct wh_live {
     uint64_t address;
     uint64_t size;          /* requested bytes, at most WH_LIVE_SIZE_MAX kept */
@@ -44,8 +45,8 @@ bool wh_live_take(struct wh_live_table *table, uint64_t address, struct wh_live 
 int wh_live_clone(const struct wh_live_table *table, struct wh_live_table *ret_clone);
 
 /* Every block, in no order. The table must not change meanwhile. */
-void wh_live_each(const struct wh_live_table *table, void (*each)(void *arg, const struct wh_live *),
-                  void *arg);
+void wh_live_each(const struct wh_live_table *table,
+                  void (*each)(void *arg, const struct wh_live *), void *arg);
 
 /* Bytes of memory behind the table, shared pages counted in full. */
 size_t wh_live_memory(const struct wh_live_table *table);

@@ -1,9 +1,9 @@
 /* From a process's own stack node ids to ids that are unique in the trace.
  *
- * Trace-wide ids are given out in extents of 256 neighbouring nodes, in the order in which extents are
- * first met, and every extent is reported so that it can be stored (table stack_extent): reading
- * the events later gives the same ids. A forked child uses its parent's ids below the number of nodes
- * that the parent had, its own from there on. Context: recorder and readers. */
+ * Trace-wide ids are given out in extents of 256 neighbouring nodes, in the order in which extents
+ * are first met, and every extent is reported so that it can be stored (table stack_extent):
+ * reading the events later gives the same ids. A forked child uses its parent's ids below the
+ * number of nodes that the parent had, its own from there on. Context: recorder and readers. */
 #ifndef WH_TRACE_NODES_H
 #define WH_TRACE_NODES_H
 

@@ -1,5 +1,5 @@
-/* Pairing of allocations and frees. Mappings share the live table with heap blocks under an odd key, so
- * that an arena and the first block inside it do not meet. */
+/* Pairing of allocations and frees. Mappings share the live table with heap blocks under an odd
+ * key, so that an arena and the first block inside it do not meet. */
 #include "trace/pair.h"
 
 #include <stdlib.h>
@@ -55,14 +55,16 @@ int wh_pair_fork(const struct wh_pair *parent, uint64_t ticks, uint64_t ms_ticks
     wh_timeline_init(&ret_child->timeline, ms_ticks, 100 * ms_ticks);
     if (wh_live_clone(&parent->live, &ret_child->live) ||
         wh_ledger_inherit(&parent->ledger, ticks, &ret_child->ledger) ||
-        wh_ledger_init(&ret_child->own) || wh_extents_clone(&parent->extents, &ret_child->extents)) {
+        wh_ledger_init(&ret_child->own) ||
+        wh_extents_clone(&parent->extents, &ret_child->extents)) {
         wh_pair_release(ret_child);
         return -1;
     }
     return 0;
 }
 
-/* --- births and deaths ----------------------------------------------------------------------------- */
+/* --- births and deaths
+ * ----------------------------------------------------------------------------- */
 
 static bool is_inherited(const struct wh_pair *p, const struct wh_live *b) {
     return b->number <= p->inherited_number;
@@ -84,7 +86,8 @@ static int report(const struct wh_pair *p, const struct wh_live *block,
     return p->sink.lifetime(p->sink.arg, p, &b, death);
 }
 
-/* The displaced block at `index` ends: `death` by a realloc that claims it, or NULL by inference. */
+/* The displaced block at `index` ends: `death` by a realloc that claims it, or NULL by inference.
+ */
 static int displaced_end(struct wh_pair *p, size_t index, const struct wh_death *death) {
     struct wh_displaced d = p->displaced[index];
     p->displaced_count--;
@@ -148,7 +151,8 @@ static int birth(struct wh_pair *p, struct wh_live *b) {
     return p->forked && wh_ledger_alloc(&p->own, b->stack, b->size, b->birth_ticks) < 0 ? -1 : 0;
 }
 
-/* --- mappings ------------------------------------------------------------------------------------ */
+/* --- mappings ------------------------------------------------------------------------------------
+ */
 
 /* What is left of a mapping of which a part was unmapped: a new lifetime, as after a realloc. */
 static int mapping_rest(struct wh_pair *p, const struct wh_live *old, uint64_t start, uint64_t end,
@@ -164,8 +168,8 @@ static int mapping_rest(struct wh_pair *p, const struct wh_live *old, uint64_t s
     return rc < 0 ? rc : wh_extents_add(&p->extents, start, end);
 }
 
-/* Ends every mapping inside [start, end) and shrinks or splits those that reach out of it. death NULL:
- * something was mapped over it, a remapping that began earlier may still claim it. */
+/* Ends every mapping inside [start, end) and shrinks or splits those that reach out of it. death
+ * NULL: something was mapped over it, a remapping that began earlier may still claim it. */
 static int mapping_cut(struct wh_pair *p, uint64_t start, uint64_t end, uint64_t ticks,
                        const struct wh_death *death) {
     for (;;) {
@@ -194,7 +198,8 @@ static int mapping_cut(struct wh_pair *p, uint64_t start, uint64_t end, uint64_t
     }
 }
 
-/* --- events ---------------------------------------------------------------------------------------- */
+/* --- events
+ * ---------------------------------------------------------------------------------------- */
 
 static int on_alloc(struct wh_pair *p, struct wh_pair_thread *thread, const struct wh_event *e,
                     uint64_t origin_number) {
@@ -298,7 +303,8 @@ int wh_pair_event(struct wh_pair *p, struct wh_pair_thread *thread, const struct
     return rc < 0 ? rc : wh_timeline_event(&p->timeline, p->last_ticks, &p->ledger);
 }
 
-/* --- the end --------------------------------------------------------------------------------------- */
+/* --- the end
+ * --------------------------------------------------------------------------------------- */
 
 struct finish {
     const struct wh_pair *pair;

@@ -1,9 +1,10 @@
 /* Pairing: the events of one process, in order of time, become lifetimes.
  *
- * Fed by the recorder while the target runs and by `whoholds expand` from the stored chunks: the same
- * events give the same lifetimes, numbers and sums. What is hard is that a realloc's old block may be
- * handed out again, and stamped, before the realloc itself is: a block that is "allocated twice"
- * steps aside until a realloc that began earlier claims it. Context: any, one thread at a time. */
+ * Fed by the recorder while the target runs and by `whoholds expand` from the stored chunks: the
+ * same events give the same lifetimes, numbers and sums. What is hard is that a realloc's old block
+ * may be handed out again, and stamped, before the realloc itself is: a block that is "allocated
+ * twice" steps aside until a realloc that began earlier claims it. Context: any, one thread at a
+ * time. */
 #ifndef WH_TRACE_PAIR_H
 #define WH_TRACE_PAIR_H
 
@@ -77,7 +78,8 @@ struct wh_pair {
 int wh_pair_init(struct wh_pair *pair, uint32_t process_id, uint64_t ms_ticks);
 void wh_pair_release(struct wh_pair *pair);
 
-/* A copy of the state at a fork, as the child starts with it; the child sets process_id and sink. */
+/* A copy of the state at a fork, as the child starts with it; the child sets process_id and sink.
+ */
 int wh_pair_fork(const struct wh_pair *parent, uint64_t ticks, uint64_t ms_ticks,
                  struct wh_pair *ret_child);
 
@@ -86,7 +88,8 @@ int wh_pair_fork(const struct wh_pair *parent, uint64_t ticks, uint64_t ms_ticks
 int wh_pair_event(struct wh_pair *pair, struct wh_pair_thread *thread,
                   const struct wh_event *event);
 
-/* Every live block into the sink. replaced: the image ended by exec, inherited blocks are left out. */
+/* Every live block into the sink. replaced: the image ended by exec, inherited blocks are left out.
+ */
 int wh_pair_finish(struct wh_pair *pair, uint64_t end_ticks, bool replaced);
 
 /* The sums that describe the process once it ended: see wh_pair_finish. */

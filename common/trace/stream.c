@@ -10,8 +10,7 @@ struct wh_segment *wh_stream_segment(struct wh_stream *s, const struct wh_block 
     if (!g)
         return NULL;
     *g = (struct wh_segment){.sequence = header->sequence, .capacity = capacity};
-    memcpy(&g->header, header, sizeof g->header);
-    g->payload = (uint8_t *)(g + 1);
+    memcpy(&g->header, header, sizeof *header);
     /* Nearly always the newest. Blocks are found in order of index, not of sequence, so two of one
      * thread may come the wrong way round, but never before what is being decoded. */
     struct wh_segment **at = s->current ? &s->current->next : &s->first;
@@ -52,10 +51,10 @@ static bool advance(struct wh_stream *s) {
 static void refresh(struct wh_stream *s) {
     struct wh_segment *g = s->current;
     if (!s->reading) {
-        wh_reader_init(&s->reader, &g->header, g->payload, g->bytes);
+        wh_reader_init(&s->reader, &g->header, g->header.payload, g->bytes);
         s->reading = true;
     }
-    s->reader.end = g->payload + g->bytes;
+    s->reader.end = g->header.payload + g->bytes;
 }
 
 int wh_stream_next(struct wh_stream *s) {
@@ -86,7 +85,8 @@ int wh_stream_next(struct wh_stream *s) {
     }
 }
 
-/* --- chunks ---------------------------------------------------------------------------------------- */
+/* --- chunks
+ * ---------------------------------------------------------------------------------------- */
 
 /* Payload of `g` that was decoded. */
 static uint32_t decoded(const struct wh_stream *s, const struct wh_segment *g) {
@@ -94,7 +94,7 @@ static uint32_t decoded(const struct wh_stream *s, const struct wh_segment *g) {
         return g->bytes;
     if (g->malformed && g->complete)
         return g->bytes;
-    return s->reading ? (uint32_t)(s->reader.cursor - g->payload) : 0;
+    return s->reading ? (uint32_t)(s->reader.cursor - g->header.payload) : 0;
 }
 
 static unsigned char *put_segment(unsigned char *p, struct wh_segment *g, uint32_t end) {
@@ -104,7 +104,7 @@ static unsigned char *put_segment(unsigned char *p, struct wh_segment *g, uint32
     atomic_store_explicit(&header.committed, bytes, memory_order_relaxed);
     atomic_store_explicit(&header.busy, 0, memory_order_relaxed);
     memcpy(p, &header, sizeof header);
-    memcpy(p + sizeof header, g->payload + g->stored, bytes);
+    memcpy(p + sizeof header, g->header.payload + g->stored, bytes);
     g->stored = end;
     return p + sizeof header + bytes;
 }
@@ -161,7 +161,7 @@ int wh_stream_load(struct wh_stream *s, const unsigned char *data, size_t bytes)
         struct wh_segment *g = wh_stream_segment(s, &header, payload);
         if (!g)
             return -1;
-        memcpy(g->payload, data + sizeof header, payload);
+        memcpy(g->header.payload, data + sizeof header, payload);
         g->bytes = payload;
         g->complete = true;
         data += sizeof header + payload;

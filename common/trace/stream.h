@@ -1,12 +1,12 @@
-/* The records of one thread, as bytes in order: copied blocks waiting to be decoded, and decoded ones
- * waiting to be stored.
+/* The records of one thread, as bytes in order: copied blocks waiting to be decoded, and decoded
+ * ones waiting to be stored.
  *
  *   segments:  [ kept for the next chunk | being decoded | copied, not looked at yet ]
  *
- * A segment is one block: its header and the payload published so far. Chunks are cut between any two
- * records; the rest of a block that was cut gets a header whose base values say where the decoder
- * stood. Hostile memory: a malformed record ends its segment and is counted.
- * Context: recorder and readers, one thread at a time. */
+ * A segment is one block: its header and the payload published so far. Chunks are cut between any
+ * two records; the rest of a block that was cut gets a header whose base values say where the
+ * decoder stood. Hostile memory: a malformed record ends its segment and is counted. Context:
+ * recorder and readers, one thread at a time. */
 #ifndef WH_TRACE_STREAM_H
 #define WH_TRACE_STREAM_H
 
@@ -20,33 +20,31 @@
 struct wh_segment {
     struct wh_segment *next;
     uint32_t sequence;
-    uint32_t bytes;    /* payload copied so far */
-    uint32_t capacity; /* of payload */
-    uint32_t stored;   /* payload that already went into a chunk */
-    bool complete;     /* no more bytes will come */
-    bool malformed;    /* decoding stopped inside it */
-    struct wh_block header;
-    /* Not a flexible array: struct wh_block ends in one. */
-    uint8_t *payload;
+    uint32_t bytes;         /* payload copied so far */
+    uint32_t capacity;      /* of payload */
+    uint32_t stored;        /* payload that already went into a chunk */
+    bool complete;          /* no more bytes will come */
+    bool malformed;         /* decoding stopped inside it */
+    struct wh_block header; /* and behind it `capacity` bytes of payload */
 };
 
 struct wh_stream {
     struct wh_pair_thread pair;
     uint32_t serial, tid;
-    void *owner;               /* the caller's */
-    struct wh_segment *first;  /* oldest kept */
+    void *owner;                /* the caller's */
+    struct wh_segment *first;   /* oldest kept */
     struct wh_segment *current; /* being decoded, NULL = before the first */
     struct wh_segment *last;
     uint32_t next_sequence; /* of the segment to decode after the current one */
     bool reading;           /* reader is set up for current */
     bool skip_gaps;         /* thread is dead: a missing sequence number will not come any more */
     bool has_head;
-    bool busy; /* it may publish a record with a stamp from before what was copied last */
+    bool busy;           /* it may publish a record with a stamp from before what was copied last */
     uint32_t heap_index; /* in the merge's heap, UINT32_MAX = not in it */
     struct wh_reader reader;
     struct wh_event head;
-    uint64_t last_ticks;     /* of the last record decoded */
-    uint64_t chunk_records;  /* decoded since the last chunk */
+    uint64_t last_ticks;    /* of the last record decoded */
+    uint64_t chunk_records; /* decoded since the last chunk */
     uint64_t chunk_first_ticks;
     uint64_t chunk_bytes; /* payload decoded since the last chunk, about */
     uint64_t malformed;   /* segments that ended in rubbish */
@@ -65,7 +63,8 @@ int wh_stream_next(struct wh_stream *s);
  * (malloc'ed, NULL when there is nothing). Segments that are done are freed. -1: out of memory. */
 int wh_stream_cut(struct wh_stream *s, unsigned char **ret_data, size_t *ret_bytes);
 
-/* Splits a stored chunk into segments of `s`. The data is copied. -1: out of memory, -2: malformed. */
+/* Splits a stored chunk into segments of `s`. The data is copied. -1: out of memory, -2: malformed.
+ */
 int wh_stream_load(struct wh_stream *s, const unsigned char *data, size_t bytes);
 
 #endif

@@ -74,5 +74,6 @@ int wh_timeline_finish(struct wh_timeline *t, uint64_t end_ticks, const struct w
                                       .live_objects = ledger->peak_objects,
                                       .live_bytes = ledger->peak_bytes};
     t->count++;
-    return wh_timeline_add(t, end_ticks > ledger->peak_ticks ? end_ticks : ledger->peak_ticks, ledger);
+    return wh_timeline_add(t, end_ticks > ledger->peak_ticks ? end_ticks : ledger->peak_ticks,
+                           ledger);
 }

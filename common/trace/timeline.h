@@ -1,8 +1,8 @@
 /* Live memory of one process over time: exact points, a bounded number of them.
  *
- * A point is kept when the live bytes left a band of 1 % of the peak, or 100 ms went by, but never two
- * within `step` ticks. When the list is full, every other point goes and the step doubles, so an
- * oscillating program cannot fill the memory. Context: any. */
+ * A point is kept when the live bytes left a band of 1 % of the peak, or 100 ms went by, but never
+ * two within `step` ticks. When the list is full, every other point goes and the step doubles, so
+ * an oscillating program cannot fill the memory. Context: any. */
 #ifndef WH_TRACE_TIMELINE_H
 #define WH_TRACE_TIMELINE_H
 
@@ -36,8 +36,8 @@ int wh_timeline_add(struct wh_timeline *t, uint64_t ticks, const struct wh_ledge
 /* After every event; nearly always a comparison. 0, or -1 out of memory. */
 static inline int wh_timeline_event(struct wh_timeline *t, uint64_t ticks,
                                     const struct wh_ledger *ledger) {
-    if (ticks < t->next_ticks || (ledger->live_bytes >= t->low && ledger->live_bytes <= t->high &&
-                                  ticks < t->force_ticks))
+    if (ticks < t->next_ticks ||
+        (ledger->live_bytes >= t->low && ledger->live_bytes <= t->high && ticks < t->force_ticks))
         return 0;
     return wh_timeline_add(t, ticks, ledger);
 }

@@ -135,7 +135,8 @@ char *wh_output_name(const char *pattern, const char *program, long pid) {
 
 int wh_library_find(char *ret_path, size_t path_size) {
     static const char *const places[] = {
-        "lib/libwhoholds.so", "lib64/libwhoholds.so",
+        "lib/libwhoholds.so",
+        "lib64/libwhoholds.so",
 #if defined(__x86_64__)
         "lib/x86_64-linux-gnu/libwhoholds.so",
 #elif defined(__aarch64__)

@@ -1,5 +1,5 @@
-/* Queues and statements of the content tables. What is hard is a full disk: the last words need room,
- * so a reserve is allocated inside the file at the start and given back at the end. */
+/* Queues and statements of the content tables. What is hard is a full disk: the last words need
+ * room, so a reserve is allocated inside the file at the start and given back at the end. */
 #include "record/content.h"
 
 #include <stdlib.h>
@@ -64,9 +64,8 @@ int wh_content_open(struct wh_store *store, struct wh_content **ret_content,
     if (!c)
         return wh_fail(error, WH_ESYSTEM, "out of memory");
     c->store = store;
-    int rc = wh_store_exec(store,
-                           "INSERT INTO trace VALUES('reserve', zeroblob(" RESERVE_BYTES "))",
-                           error);
+    int rc = wh_store_exec(
+        store, "INSERT INTO trace VALUES('reserve', zeroblob(" RESERVE_BYTES "))", error);
     if (!rc)
         rc = prepare(c, error);
     if (rc) {
@@ -132,7 +131,8 @@ static void run(struct wh_content *c, struct wh_query *q) {
     c->pending += 100;
 }
 
-/* --- rows ------------------------------------------------------------------------------------------ */
+/* --- rows
+ * ------------------------------------------------------------------------------------------ */
 
 static void bind(struct wh_query *q, int *index, uint64_t value) {
     wh_query_bind_int(q, (*index)++, (int64_t)value);
@@ -276,7 +276,8 @@ void wh_content_chunk(struct wh_content *c, const struct wh_chunk *chunk) {
     c->pending += chunk->bytes / 2;
 }
 
-/* --- transactions ---------------------------------------------------------------------------------- */
+/* --- transactions
+ * ---------------------------------------------------------------------------------- */
 
 static int next_node(void *arg, struct wh_cell *cells) {
     struct wh_content *c = arg;

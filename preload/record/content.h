@@ -53,7 +53,8 @@ void wh_content_note(struct wh_content *c, uint32_t process_id, uint64_t at_ns, 
                      const char *text, size_t bytes);
 void wh_content_chunk(struct wh_content *c, const struct wh_chunk *chunk);
 
-/* The connection inside the current transaction, for other tables' rows; NULL = it failed before. */
+/* The connection inside the current transaction, for other tables' rows; NULL = it failed before.
+ */
 struct wh_store *wh_content_store(struct wh_content *c);
 
 /* Writes what is queued and ends the transaction. */

@@ -22,9 +22,9 @@ struct wh_derive {
     struct wh_store *store;
     enum wh_materialize materialize;
     struct wh_clock_map clock;
-    bool folds_now;            /* only some lifetimes become rows */
-    struct wh_lifetimes all;   /* while !folds_now: every one */
-    struct wh_lifetimes rows;  /* decided: become rows */
+    bool folds_now;           /* only some lifetimes become rows */
+    struct wh_lifetimes all;  /* while !folds_now: every one */
+    struct wh_lifetimes rows; /* decided: become rows */
     struct wh_folds folds;
     struct process *processes[PROCESS_BUCKETS];
 };
@@ -73,7 +73,8 @@ static struct process *process_of(struct wh_derive *d, uint32_t id) {
     return p;
 }
 
-/* --- deciding -------------------------------------------------------------------------------------- */
+/* --- deciding
+ * -------------------------------------------------------------------------------------- */
 
 static int fold(struct wh_derive *d, const struct wh_lifetime *life) {
     if (life->is_inherited) /* not made here: no sum of this process counts it */
@@ -179,7 +180,8 @@ struct wh_pair_sink wh_derive_sink(struct wh_derive *d) {
     return (struct wh_pair_sink){.lifetime = on_lifetime, .arg = d};
 }
 
-/* --- writing rows ---------------------------------------------------------------------------------- */
+/* --- writing rows
+ * ---------------------------------------------------------------------------------- */
 
 static const char *const kind_names[WH_ALLOC_KINDS] = {"malloc", "calloc", "realloc", "memalign",
                                                        "new",    "new[]",  "mmap"};
@@ -230,7 +232,8 @@ static int by_id(const void *a, const void *b) {
     return x->block.number < y->block.number ? -1 : x->block.number > y->block.number;
 }
 
-/* Writes a list as rows, sorted within batches so that the table grows at its end, and clears it. */
+/* Writes a list as rows, sorted within batches so that the table grows at its end, and clears it.
+ */
 static int write_rows(struct wh_derive *d, struct wh_lifetimes *list, struct wh_error *error) {
     struct wh_lifetimes_cursor c;
     struct row_writer w = {.derive = d};
@@ -304,7 +307,8 @@ int wh_derive_flush(struct wh_derive *d, struct wh_error *error) {
     return rc;
 }
 
-/* --- a process's end ------------------------------------------------------------------------------- */
+/* --- a process's end
+ * ------------------------------------------------------------------------------- */
 
 struct site_writer {
     const struct wh_ledger *ledger;

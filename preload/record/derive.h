@@ -2,9 +2,9 @@
  *
  * Up to WH_ROWS_MAX lifetimes are kept compactly until the end and then all become rows. With more,
  * a lifetime gets a row only if its block was live at the end, at its process's peak or at a
- * snapshot; all others go into exact sums. What is hard is the peak: it is known only afterwards, so
- * blocks that were live at the latest peak wait, and are folded when a higher one comes.
- * Used by the recorder while it runs and by wh_expand(). Context: recorder, one thread. */
+ * snapshot; all others go into exact sums. What is hard is the peak: it is known only afterwards,
+ * so blocks that were live at the latest peak wait, and are folded when a higher one comes. Used by
+ * the recorder while it runs and by wh_expand(). Context: recorder, one thread. */
 #ifndef WH_RECORD_DERIVE_H
 #define WH_RECORD_DERIVE_H
 

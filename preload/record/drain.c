@@ -1,9 +1,9 @@
 /* From the shared blocks into the recorder's own memory, and from there into chunks.
  *
- * A block is looked at from the moment its entry says OPEN. The committed bytes are copied once, then
- * only the copy is believed; a sealed block goes back to the free list as soon as it is copied. What
- * is hard is a target that writes rubbish here: every number is bounded before it is used, and a block
- * whose header makes no sense is counted and left alone. */
+ * A block is looked at from the moment its entry says OPEN. The committed bytes are copied once,
+ * then only the copy is believed; a sealed block goes back to the free list as soon as it is
+ * copied. What is hard is a target that writes rubbish here: every number is bounded before it is
+ * used, and a block whose header makes no sense is counted and left alone. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,7 +16,8 @@
 #define GROW_BLOCKS     64u
 #define PENDING_THREADS 65536u
 
-/* --- blocks ---------------------------------------------------------------------------------------- */
+/* --- blocks
+ * ---------------------------------------------------------------------------------------- */
 
 /* Starts a segment for a block seen for the first time. NULL: its header cannot be right. */
 static struct wh_segment *adopt(struct wh_recorder *r, uint32_t index, uint32_t uid) {
@@ -61,7 +62,7 @@ static void copy_block(struct wh_recorder *r, uint32_t index, bool is_final) {
     }
     uint32_t bytes = committed - v->consumed;
     if (bytes) {
-        memcpy(v->segment->payload + v->consumed, block->payload + v->consumed, bytes);
+        memcpy(v->segment->header.payload + v->consumed, block->payload + v->consumed, bytes);
         v->segment->bytes = committed;
         v->consumed = committed;
         r->poll_bytes += bytes;
@@ -126,7 +127,8 @@ void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p) {
     }
 }
 
-/* --- memory ---------------------------------------------------------------------------------------- */
+/* --- memory
+ * ---------------------------------------------------------------------------------------- */
 
 /* The file size limit is about the trace; the shared memory must not fall under it. */
 static int allocate_pages(struct wh_recorder *r, uint64_t offset, uint64_t bytes) {
@@ -163,7 +165,8 @@ void wh_recorder_grow(struct wh_recorder *r) {
         atomic_store(&r->session->blocks_limit, ready);
 }
 
-/* --- chunks ---------------------------------------------------------------------------------------- */
+/* --- chunks
+ * ---------------------------------------------------------------------------------------- */
 
 static void put_chunk(struct wh_recorder *r, struct wh_process *p, struct wh_image_thread *t) {
     struct wh_chunk chunk = {

@@ -19,7 +19,8 @@ static uint64_t ns(struct wh_recorder *r, uint64_t ticks) {
     return wh_clock_ns(&r->clock, ticks);
 }
 
-/* --- stack nodes ----------------------------------------------------------------------------------- */
+/* --- stack nodes
+ * ----------------------------------------------------------------------------------- */
 
 uint32_t wh_recorder_extend(void *arg, uint32_t extent) {
     struct wh_process *p = arg;
@@ -60,7 +61,8 @@ static void on_node(struct wh_recorder *r, struct wh_process *p, const struct wh
         wh_content_node(r->content, id, p->image.id, parent, e->ip);
 }
 
-/* --- threads --------------------------------------------------------------------------------------- */
+/* --- threads
+ * --------------------------------------------------------------------------------------- */
 
 void wh_recorder_write_thread(struct wh_recorder *r, struct wh_process *p,
                               struct wh_image_thread *t) {
@@ -84,7 +86,8 @@ static void on_thread(struct wh_image_thread *t, const struct wh_event *e) {
     t->name[bytes] = 0;
 }
 
-/* --- modules --------------------------------------------------------------------------------------- */
+/* --- modules
+ * --------------------------------------------------------------------------------------- */
 
 static void write_module(struct wh_recorder *r, struct wh_process *p, struct wh_mapped *m) {
     struct wh_module_row row = {
@@ -158,7 +161,8 @@ static void inherit_modules(struct wh_recorder *r, struct wh_process *p,
     }
 }
 
-/* --- images ---------------------------------------------------------------------------------------- */
+/* --- images
+ * ---------------------------------------------------------------------------------------- */
 
 static char *join(const char *text, uint32_t bytes) {
     while (bytes && text[bytes - 1] == 0)
@@ -232,7 +236,8 @@ void wh_recorder_write_process(struct wh_recorder *r, struct wh_process *p) {
     p->is_written = true;
 }
 
-/* --- notes ----------------------------------------------------------------------------------------- */
+/* --- notes
+ * ----------------------------------------------------------------------------------------- */
 
 static void on_note(struct wh_recorder *r, struct wh_process *p, const struct wh_event *e) {
     if (e->detail >= sizeof note_names / sizeof *note_names)

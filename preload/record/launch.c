@@ -1,10 +1,10 @@
 /* The launcher: what stands between the user's shell and the command, and must not be noticed.
  *
  * The command's process is forked first, so that its pid can be in the trace's name, and waits on a
- * pipe while the recorder starts. It execs with exactly the signal mask, dispositions, descriptors and
- * process group that we were given. The launcher itself blocks all signals and reads them from a
- * descriptor: what the terminal sends reaches the command by itself, what another process sends to us
- * is passed on. */
+ * pipe while the recorder starts. It execs with exactly the signal mask, dispositions, descriptors
+ * and process group that we were given. The launcher itself blocks all signals and reads them from
+ * a descriptor: what the terminal sends reaches the command by itself, what another process sends
+ * to us is passed on. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -45,7 +45,8 @@ struct launch {
     struct wh_error *error;
 };
 
-/* --- preparing ------------------------------------------------------------------------------------- */
+/* --- preparing
+ * ------------------------------------------------------------------------------------- */
 
 /* A file size limit is about what the program and the trace write, not about our shared memory. */
 static int create_session(struct launch *l) {
@@ -72,14 +73,16 @@ static int name_output(struct launch *l) {
         l->output = name;
         return 0;
     }
-    int n = getcwd(directory, sizeof directory) ? asprintf(&l->output, "%s/%s", directory, name) : -1;
+    int n =
+        getcwd(directory, sizeof directory) ? asprintf(&l->output, "%s/%s", directory, name) : -1;
     free(name);
     if (n < 0)
         l->output = NULL;
     return n < 0 ? wh_fail(l->error, WH_ESYSTEM, "cannot find the current directory") : 0;
 }
 
-/* --- the target ------------------------------------------------------------------------------------ */
+/* --- the target
+ * ------------------------------------------------------------------------------------ */
 
 static void set_environment(const struct launch *l) {
     const char *before = getenv("LD_PRELOAD");
@@ -128,7 +131,8 @@ static int start_target(struct launch *l) {
     return 0;
 }
 
-/* --- the recorder ---------------------------------------------------------------------------------- */
+/* --- the recorder
+ * ---------------------------------------------------------------------------------- */
 
 static void become_recorder(const struct launch *l) {
     char message[16], control[16];
@@ -176,7 +180,8 @@ static int start_recorder(struct launch *l) {
     return 0;
 }
 
-/* --- messages -------------------------------------------------------------------------------------- */
+/* --- messages
+ * -------------------------------------------------------------------------------------- */
 
 static void clear_status(struct launch *l) {
     if (l->status_shown)
@@ -250,7 +255,8 @@ static int wait_until_up(struct launch *l) {
     }
 }
 
-/* --- waiting --------------------------------------------------------------------------------------- */
+/* --- waiting
+ * --------------------------------------------------------------------------------------- */
 
 static void tell_recorder(struct launch *l) {
     char line[64];
@@ -283,7 +289,8 @@ static void reap(struct launch *l) {
     }
 }
 
-/* What arrives at us: from the terminal the command got it too; from a process it is meant for it. */
+/* What arrives at us: from the terminal the command got it too; from a process it is meant for it.
+ */
 static void on_signal(struct launch *l) {
     struct signalfd_siginfo info;
     if (read(l->signals, &info, sizeof info) != (ssize_t)sizeof info)
@@ -320,7 +327,8 @@ static void wait_for_end(struct launch *l) {
     clear_status(l);
 }
 
-/* --- the whole ------------------------------------------------------------------------------------- */
+/* --- the whole
+ * ------------------------------------------------------------------------------------- */
 
 static int check_command(struct launch *l, int *ret_status) {
     const char *name = l->options->argv[0];

@@ -1,8 +1,8 @@
 /* Images: found by their slots, watched by their pids, finished when all they wrote is paired.
  *
- * The hard thing is the end. A pid may go on as another image (exec), may be reused, may be reaped by
- * a parent that we are not; its exit status is asked from the kernel in the few ways that work for a
- * process that is not our child. */
+ * The hard thing is the end. A pid may go on as another image (exec), may be reused, may be reaped
+ * by a parent that we are not; its exit status is asked from the kernel in the few ways that work
+ * for a process that is not our child. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -29,7 +29,8 @@ struct pidfd_exit_info {
 #define PIDFD_EXIT_INFO_MASK (1u << 3)
 #define PIDFD_EXIT_INFO      _IOWR(0xFF, 11, struct pidfd_exit_info)
 
-/* --- the table ------------------------------------------------------------------------------------- */
+/* --- the table
+ * ------------------------------------------------------------------------------------- */
 
 struct wh_process *wh_recorder_process(struct wh_recorder *r, uint32_t uid) {
     struct wh_process *p = r->processes[uid % WH_UID_BUCKETS];
@@ -76,7 +77,8 @@ static struct wh_image *find_image(void *recorder, uint32_t id) {
     return p ? &p->image : NULL;
 }
 
-/* --- the kernel's view ----------------------------------------------------------------------------- */
+/* --- the kernel's view
+ * ----------------------------------------------------------------------------- */
 
 /* State, start time and, for a zombie, exit code of a pid. false: no such process. */
 static bool read_stat(uint32_t pid, char *ret_state, uint64_t *ret_start, int *ret_code) {
@@ -100,7 +102,7 @@ static bool read_stat(uint32_t pid, char *ret_state, uint64_t *ret_start, int *r
         else if (field == 22)
             *ret_start = strtoull(word, NULL, 10);
         else if (field == 52)
-            *ret_code = atoi(word);
+            *ret_code = (int)strtol(word, NULL, 10);
         field++;
     }
     return field > 22;
@@ -170,7 +172,8 @@ static bool read_status(struct wh_recorder *r, struct wh_process *p) {
     return false;
 }
 
-/* --- beginning ------------------------------------------------------------------------------------- */
+/* --- beginning
+ * ------------------------------------------------------------------------------------- */
 
 static void watch(struct wh_recorder *r, struct wh_process *p) {
     char state;
@@ -243,7 +246,8 @@ void wh_recorder_discover(struct wh_recorder *r) {
     }
 }
 
-/* --- the end --------------------------------------------------------------------------------------- */
+/* --- the end
+ * --------------------------------------------------------------------------------------- */
 
 static void give_slot_back(struct wh_recorder *r, const struct wh_process *p) {
     struct wh_process_slot *s = wh_session_slot(r->session, p->slot);
@@ -289,7 +293,7 @@ static void write_end(struct wh_recorder *r, struct wh_process *p) {
         .has_peak = sums->peak_serial != 0,
         .peak_rss_bytes = p->peak_rss_bytes,
         .allocator = p->allocator,
-        .disabled = p->disabled ? p->disabled
+        .disabled = p->disabled                 ? p->disabled
                     : atomic_load(&s->disabled) ? "tracing switched itself off"
                                                 : NULL,
         .inuse_bytes = p->inuse_bytes,

@@ -31,14 +31,15 @@ int wh_snapshot_plan_parse(const char *text, struct wh_snapshot_plan *ret_plan,
 
 struct wh_launch_options {
     struct wh_session_options session;
-    const char *output; /* NULL = whoholds.NAME.PID.db; %e %p %% are replaced */
+    const char *output;                 /* NULL = whoholds.NAME.PID.db; %e %p %% are replaced */
     const char *materialize, *snapshot; /* words for the recorder's command line */
     bool force, quiet;
     char **argv; /* the command, NULL-terminated */
 };
 
 /* Runs the command recorded. 0: *ret_status is what to exit with. < 0: nothing was run, and
- * *ret_status is the exit status that says so (125 to 127). Must be called without other threads. */
+ * *ret_status is the exit status that says so (125 to 127). Must be called without other threads.
+ */
 int wh_launch(const struct wh_launch_options *options, int *ret_status, struct wh_error *error);
 
 struct wh_serve_options {

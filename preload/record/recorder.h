@@ -1,5 +1,5 @@
-/* The recorder's own state, shared by its files: serve.c (life), drain.c (blocks), process.c (images
- * and their ends), history.c (what events say beside lifetimes), talk.c (messages). */
+/* The recorder's own state, shared by its files: serve.c (life), drain.c (blocks), process.c
+ * (images and their ends), history.c (what events say beside lifetimes), talk.c (messages). */
 #ifndef WH_RECORD_RECORDER_H
 #define WH_RECORD_RECORDER_H
 
@@ -36,7 +36,7 @@ struct wh_process {
     uint32_t slot;
     uint32_t pid;
     uint32_t parent_id;
-    int pidfd; /* -1 = could not be opened */
+    int pidfd;          /* -1 = could not be opened */
     uint64_t pid_start; /* the kernel's start time of pid, against reuse */
     char *exe, *command_line, *allocator, *disabled;
     uint64_t start_ticks, end_ticks;

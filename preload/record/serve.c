@@ -32,7 +32,8 @@
 
 #define EVENT_MESSAGE UINT32_MAX /* epoll: the launcher; else a process's uid */
 
-/* --- time ------------------------------------------------------------------------------------------ */
+/* --- time
+ * ------------------------------------------------------------------------------------------ */
 
 uint64_t wh_recorder_now(const struct wh_recorder *r) {
     wh_ticks_fence();
@@ -81,7 +82,8 @@ static uint64_t ticks_per_ms(const struct wh_session *s) {
     return (ticks >> s->tick_shift) + 1;
 }
 
-/* --- setting up ------------------------------------------------------------------------------------ */
+/* --- setting up
+ * ------------------------------------------------------------------------------------ */
 
 /* Nothing of the user's stays open here: a pipe that we held would never end for its reader. */
 static void detach(struct wh_recorder *r) {
@@ -175,7 +177,8 @@ static int open_trace(struct wh_recorder *r, struct wh_error *error) {
     return rc;
 }
 
-/* --- polling --------------------------------------------------------------------------------------- */
+/* --- polling
+ * --------------------------------------------------------------------------------------- */
 
 static void stop_recording(struct wh_recorder *r) {
     const struct wh_error *failure = wh_content_failure(r->content);
@@ -313,7 +316,8 @@ static void poll_loop(struct wh_recorder *r) {
     }
 }
 
-/* --- finishing ------------------------------------------------------------------------------------- */
+/* --- finishing
+ * ------------------------------------------------------------------------------------- */
 
 static int write_totals(struct wh_recorder *r, struct wh_error *error) {
     const struct {

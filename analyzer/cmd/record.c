@@ -1,0 +1,127 @@
+/* whoholds record: its options, and the launcher. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/string.h"
+#include "command.h"
+#include "record/record.h"
+
+static const struct wh_option options[] = {
+    {"output", 'o', "FILE",
+     "the trace file; %e is replaced by the program's name, %p by its process id, %% by %; "
+     "default whoholds.%e.%p.db",
+     NULL},
+    {"force", 0, NULL, "replace an existing file", NULL},
+    {"no-children", 0, NULL, "record the first process only", NULL},
+    {"free-stacks", 0, NULL, "take the stack of every free too", NULL},
+    {"depth", 0, "N", "frames kept of a stack; of a deeper one, both ends are kept", "128"},
+    {"overflow", 0, "wait|drop",
+     "what a thread does when the recorder cannot keep up: wait for it, or drop events and count "
+     "them",
+     "wait"},
+    {"materialize", 0, "auto|all|none",
+     "which lifetimes get a row of their own: all of them up to 2 million (auto), all (all), or "
+     "only those of blocks live at the end, at the peak or at a snapshot (none)",
+     "auto"},
+    {"mmap-min", 0, "SIZE", "record the program's own mappings from this size on; 0 = none",
+     "64KiB"},
+    {"snapshot", 0, "WHEN",
+     "when to take snapshots of who holds what: exit, peak, every:10s or none, several separated "
+     "by commas",
+     "exit"},
+    {"memory", 0, "SIZE", "bound of the memory shared with the program", "256MiB"},
+    {"quiet", 'q', NULL, "print nothing but errors", NULL},
+    {0},
+};
+
+static const char *const overflow_words[] = {"wait", "drop", NULL};
+static const char *const materialize_words[] = {"auto", "all", "none", NULL};
+
+static int read_session(struct wh_call *call, struct wh_session_options *o) {
+    const struct wh_arguments *args = &call->args;
+    struct wh_snapshot_plan plan = {0};
+    int64_t depth = 128, memory = 0, mmap_min = 0;
+    int overflow = 0;
+    int rc = wh_arguments_int(args, "depth", 1, 1024, &depth, &call->error);
+    if (!rc)
+        rc = wh_arguments_size(args, "memory", &memory, &call->error);
+    if (!rc)
+        rc = wh_arguments_size(args, "mmap-min", &mmap_min, &call->error);
+    if (!rc)
+        rc = wh_arguments_choice(args, "overflow", overflow_words, &overflow, &call->error);
+    if (!rc)
+        rc = wh_snapshot_plan_parse(wh_arguments_text(args, "snapshot"), &plan, &call->error);
+    if (rc)
+        return rc;
+    *o = wh_session_options_default();
+    o->flags = (wh_arguments_has(args, "free-stacks") ? WH_SESSION_FREE_STACKS : 0u) |
+               (wh_arguments_has(args, "no-children") ? WH_SESSION_NO_CHILDREN : 0u) |
+               (plan.at_exit ? WH_SESSION_SNAPSHOT_EXIT : 0u);
+    const char *verify = getenv("WHOHOLDS_VERIFY");
+    if (verify && strcmp(verify, "unwind") == 0)
+        o->flags |= WH_SESSION_VERIFY_UNWIND;
+    o->overflow = (uint32_t)overflow;
+    o->depth_max = (uint32_t)depth;
+    o->mmap_bytes_min = (uint64_t)mmap_min;
+    o->blocks_limit =
+        memory / WH_BLOCK_BYTES > WH_BLOCK_MAX ? WH_BLOCK_MAX : (uint32_t)(memory / WH_BLOCK_BYTES);
+    if (o->blocks_limit < o->blocks_first)
+        o->blocks_limit = o->blocks_first;
+    o->directory = getenv("TMPDIR");
+    return 0;
+}
+
+static int complain(const struct wh_error *error, int status) {
+    char clean[sizeof error->text + 1];
+    fprintf(stderr, "whoholds: %s\n",
+            wh_text_sanitize(clean, sizeof clean, error->text, strlen(error->text)));
+    return status;
+}
+
+static int run(struct wh_call *call) {
+    const struct wh_arguments *args = &call->args;
+    struct wh_launch_options o = {
+        .output = wh_arguments_text(args, "output"),
+        .materialize = wh_arguments_text(args, "materialize"),
+        .snapshot = wh_arguments_text(args, "snapshot"),
+        .force = wh_arguments_has(args, "force"),
+        .quiet = wh_arguments_has(args, "quiet"),
+        .argv = args->operands,
+    };
+    int word = 0, status = WH_EXIT_RECORD;
+    int rc = wh_arguments_choice(args, "materialize", materialize_words, &word, &call->error);
+    if (!rc)
+        rc = read_session(call, &o.session);
+    if (rc)
+        return complain(&call->error, WH_EXIT_RECORD);
+    fflush(NULL);
+    rc = wh_launch(&o, &status, &call->error);
+    return rc ? complain(&call->error, status) : status;
+}
+
+const struct wh_command wh_command_record = {
+    .name = "record",
+    .summary = "run a command and record its allocations and its processes' into a trace",
+    .usage = "[options] -- COMMAND [ARGS...]",
+    .text =
+        "Runs COMMAND and writes one trace of it and of every process that it starts. Input, "
+        "output, terminal, signals and the exit status are the command's own, so `whoholds record "
+        "-- COMMAND` can stand where COMMAND stood.\n\n"
+        "When the command has ended and other processes of it still run, record returns; the "
+        "recording goes on until the last of them has ended.\n\n"
+        "Programs that are statically linked or run with other privileges do not load the library: "
+        "this is said, and they run unrecorded. To record without changing a command line, set "
+        "LD_PRELOAD to libwhoholds.so and WHOHOLDS_OUTPUT to the trace file.\n\n"
+        "  whoholds record -o trace.db -- ./server --port 8080\n"
+        "  whoholds record --snapshot exit,every:10s -- python3 job.py",
+    .options = options,
+    .operands_min = 1,
+    .operands_max = -1,
+    .flags = WH_ARGUMENTS_REST,
+    .exits = "125  whoholds itself failed before the command ran\n"
+             "126  the command was found but cannot be run\n"
+             "127  the command was not found\n"
+             "128+N  the command was ended by signal N; otherwise its own exit status",
+    .run = run,
+};

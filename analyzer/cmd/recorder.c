@@ -1,0 +1,63 @@
+/* whoholds recorder: the recorder process, started by `record` and by the library under a bare
+ * preload. Not listed in the help: nobody types it. */
+#include <string.h>
+
+#include "analyzer/symbol/symbol.h"
+#include "command.h"
+#include "record/record.h"
+
+static const struct wh_option options[] = {
+    {"session", 0, "FILE", "the memory shared with the recorded processes", NULL},
+    {"output", 'o', "FILE", "the trace file", NULL},
+    {"materialize", 0, "auto|all|none", "as for record", "auto"},
+    {"snapshot", 0, "WHEN", "as for record", "exit"},
+    {"force", 0, NULL, "replace an existing file", NULL},
+    {"message-fd", 0, "N", "where the launcher listens", NULL},
+    {"control-fd", 0, "N", "where the launcher speaks", NULL},
+    {0},
+};
+
+static const char *const materialize_words[] = {"auto", "all", "none", NULL};
+
+/* Names now, while the modules are still what was recorded: plain SQL then sees functions. */
+static int resolve(struct wh_store *store, struct wh_error *error) {
+    return wh_symbol_resolve(store, error);
+}
+
+static int run(struct wh_call *call) {
+    const struct wh_arguments *args = &call->args;
+    struct wh_serve_options o = {
+        .session = wh_arguments_text(args, "session"),
+        .output = wh_arguments_text(args, "output"),
+        .force = wh_arguments_has(args, "force"),
+        .resolve = resolve,
+    };
+    int64_t message = -1, control = -1;
+    int materialize = 0;
+    if (!o.session || !o.output)
+        return wh_fail(&call->error, WH_EUSAGE, "--session and --output are needed");
+    int rc = wh_arguments_int(args, "message-fd", 0, 1023, &message, &call->error);
+    if (!rc)
+        rc = wh_arguments_int(args, "control-fd", 0, 1023, &control, &call->error);
+    if (!rc)
+        rc =
+            wh_arguments_choice(args, "materialize", materialize_words, &materialize, &call->error);
+    if (!rc)
+        rc = wh_snapshot_plan_parse(wh_arguments_text(args, "snapshot"), &o.plan, &call->error);
+    if (rc)
+        return rc;
+    o.message_fd = (int)message;
+    o.control_fd = (int)control;
+    o.materialize = (enum wh_materialize)materialize;
+    return wh_serve(&o, &call->error);
+}
+
+const struct wh_command wh_command_recorder = {
+    .name = "recorder",
+    .usage = "--session FILE --output FILE [options]",
+    .text = "Drains the shared memory of recorded processes into a trace until the last of them "
+            "has ended. Started by `whoholds record` and by the library.",
+    .options = options,
+    .operands_max = 0,
+    .run = run,
+};
