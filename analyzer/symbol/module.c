@@ -53,6 +53,9 @@ void wh_module_free(struct wh_module *m) {
     if (!m)
         return;
     wh_code_cache_free(m->code_cache);
+    wh_variable_index_free(m->variables);
+    wh_type_index_free(m->type_index);
+    wh_type_table_free(m->type_table);
     for (size_t i = 0; i < m->unit_count; i++)
         unit_release(&m->units[i]);
     free(m->units);

@@ -62,7 +62,9 @@ struct wh_module {
 
     struct wh_code_cache *code_cache;
     struct wh_variable_index *variables;
-    struct wh_type_index *types;
+    struct wh_type_index *type_index;
+    void *type_table; /* type.c's handles by DIE and by identity */
+    int type_depth;   /* of the type being read: stops what contains itself */
 
     /* Set by the owner of several modules (symbols.c): finds a definition that this module only
      * declares. */
@@ -99,5 +101,6 @@ const struct wh_span *wh_spans_at(const struct wh_spans *s, uint64_t address);
 void wh_code_cache_free(struct wh_code_cache *c);
 void wh_variable_index_free(struct wh_variable_index *v);
 void wh_type_index_free(struct wh_type_index *t);
+void wh_type_table_free(void *table);
 
 #endif

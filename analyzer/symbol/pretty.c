@@ -1,7 +1,7 @@
 /* Linkage names made readable: demangled, clones folded into their origin, the noise of the C++
  * library's default arguments taken out. Names of one function in different clones become equal on
  * purpose: a creator is a function, not one of the compiler's copies of it. */
-#include "analyzer/symbol/module_internal.h"
+#include "analyzer/symbol/type_internal.h"
 
 #include <ctype.h>
 #include <libiberty/demangle.h>
@@ -68,11 +68,12 @@ static void drop_defaults(char *text) {
     }
 }
 
-static void simplify(char *text) {
+void wh_pretty_simplify(char *text) {
     replace_all(text, "std::__cxx11::", "std::");
     replace_all(text, "std::__1::", "std::");
     replace_all(text, "std::__debug::", "std::");
     replace_all(text, "(anonymous namespace)", "{anonymous}");
+    replace_all(text, "[abi:cxx11]", "");
     if (!strchr(text, '<'))
         return;
     drop_defaults(text);
@@ -97,9 +98,9 @@ const char *wh_module_pretty(struct wh_module *m, const char *linkage_name) {
     name[length] = '\0';
     char *text = demangle(name);
     if (text)
-        simplify(text);
+        wh_pretty_simplify(text);
     else
-        simplify(name);
+        wh_pretty_simplify(name);
     const char *pretty = wh_texts_add(&m->texts, text ? text : name);
     free(text);
     return pretty ? pretty : "";

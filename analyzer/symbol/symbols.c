@@ -59,6 +59,18 @@ static int rows_read(struct wh_symbols *s, struct wh_query *q, struct wh_error *
     return rc;
 }
 
+static const struct wh_type *find_type(void *arg, const struct wh_module *asker, const char *name) {
+    struct wh_symbols *s = arg;
+    for (size_t i = 0; i < s->module_count; i++) {
+        if (s->modules[i] == asker)
+            continue;
+        const struct wh_type *t = wh_type_named(s->modules[i], name);
+        if (t)
+            return t;
+    }
+    return NULL;
+}
+
 int wh_symbols_open(struct wh_store *store, struct wh_symbols **ret_symbols,
                     struct wh_error *error) {
     struct wh_query *q = NULL;
@@ -172,6 +184,8 @@ struct wh_module *wh_symbols_module_of(struct wh_symbols *s, const struct wh_sym
     struct wh_module *m = wh_module_open(row->path, row->build_id);
     if (!m)
         return NULL;
+    m->find_type = find_type;
+    m->find_type_arg = s;
     r->module = (uint32_t)s->module_count;
     s->modules[s->module_count++] = m;
     return m;

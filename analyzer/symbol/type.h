@@ -58,6 +58,7 @@ struct wh_type_field {
     bool is_pointer;               /* a pointer lies exactly there */
     bool is_link;     /* container's inner link: the step through it adds nothing to the path */
     bool is_elements; /* the block behind it holds elements one after another: reads as [i] */
+    bool is_whole;    /* pointee describes the block from its first byte, wherever it points */
     const struct wh_type *pointee; /* of the block behind the pointer; NULL = void * or unknown */
 };
 

@@ -139,9 +139,11 @@ static void exported_functions_are_named_without_debug_information(void **state)
 static void expect_no_names(const char *path, const char *build_id, const char *what) {
     struct wh_module *m = wh_module_open(path, build_id);
     struct wh_code codes[WH_CODE_MAX];
+    struct wh_variable variable;
     assert_int_equal(wh_module_code(m, 0x1234, codes, WH_CODE_MAX), 1);
     assert_null(codes[0].function);
     assert_null(codes[0].file);
+    assert_int_equal(wh_variable_at(m, 0x1234, &variable), -1);
     if (what)
         assert_non_null(strstr(wh_module_problem(m), what));
     else
@@ -199,8 +201,14 @@ static void broken_files_never_crash(void **state) {
         fclose(out);
         struct wh_module *m = wh_module_open(path, NULL);
         struct wh_code codes[WH_CODE_MAX];
+        struct wh_variable variable;
         for (uint64_t at = 0; at < size; at += size / 97)
             wh_module_code(m, at, codes, WH_CODE_MAX);
+        for (uint64_t at = 0; at < size; at += size / 97) {
+            wh_variable_at(m, at, &variable);
+            wh_variable_local(m, at, -24, &variable);
+        }
+        wh_type_named(m, "wh_error");
         wh_module_free(m);
     }
     free(bytes);
