@@ -154,6 +154,16 @@ static int check_header(const char *path, struct wh_error *error) {
     return 0;
 }
 
+/* No fsync: a commit survives the death of every process, and the file is of no use after a power
+ * cut in the middle of a run. The journal is cut, not deleted, between commits. */
+static int make_writer(struct wh_store *store, struct wh_error *error) {
+    store->is_writer = 1;
+    return wh_store_exec(store,
+                         "PRAGMA synchronous = OFF; PRAGMA journal_mode = TRUNCATE;"
+                         "PRAGMA cache_size = -16384",
+                         error);
+}
+
 int wh_store_open(const char *path, unsigned flags, struct wh_store **ret_store,
                   struct wh_error *error) {
     struct wh_store *store;
@@ -167,8 +177,7 @@ int wh_store_open(const char *path, unsigned flags, struct wh_store **ret_store,
         if (sqlite3_db_readonly(store->db, "main") == 1)
             rc = wh_fail(error, WH_ESYSTEM, "cannot write '%s': permission denied", path);
         else
-            rc =
-                wh_store_exec(store, "PRAGMA synchronous = OFF; PRAGMA cache_size = -16384", error);
+            rc = make_writer(store, error);
     } else if (!rc) {
         rc = wh_store_exec(store, "PRAGMA query_only = 1", error);
     }
@@ -217,10 +226,9 @@ static int create_schema(struct wh_store *store, struct wh_error *error) {
     char identity[96];
     snprintf(identity, sizeof identity, "PRAGMA application_id = %d; PRAGMA user_version = %d",
              WH_APPLICATION_ID, WH_SCHEMA_VERSION);
-    int rc = wh_store_exec(store,
-                           "PRAGMA page_size = 8192; PRAGMA synchronous = OFF;"
-                           "PRAGMA journal_mode = TRUNCATE; PRAGMA cache_size = -16384",
-                           error);
+    int rc = wh_store_exec(store, "PRAGMA page_size = 8192", error);
+    if (!rc)
+        rc = make_writer(store, error);
     if (!rc)
         rc = wh_store_begin(store, error);
     if (!rc)
@@ -257,6 +265,9 @@ int wh_store_create(const char *path, unsigned flags, struct wh_store **ret_stor
 void wh_store_close(struct wh_store *store) {
     if (!store)
         return;
+    /* The journal is kept between commits for speed; a finished file has nothing beside it. */
+    if (store->is_writer)
+        (void)sqlite3_exec(store->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
     /* close_v2: a query that its owner has not closed yet keeps the connection alive. */
     sqlite3_close_v2(store->db);
     free(store->path);

@@ -18,6 +18,7 @@ struct wh_store {
     sqlite3 *db;
     char *path;
     struct wh_rows *rows;
+    int is_writer;
 };
 
 /* Fills *error from the connection's last error: "cannot <what> 'path': <reason>"; returns the

@@ -64,6 +64,9 @@ static void facts_come_back(void **state) {
     assert_int_equal(wh_store_set_int(store, "events", INT64_MAX, NULL), 0);
     assert_int_equal(wh_store_set_int(store, "events", 7, NULL), 0);
     wh_store_close(store);
+    char journal[160];
+    snprintf(journal, sizeof journal, "%s-journal", path);
+    assert_int_not_equal(access(journal, F_OK), 0); /* nothing is left beside the file */
     assert_int_equal(wh_store_open(path, WH_STORE_READ, &store, NULL), 0);
     char *text = NULL;
     assert_int_equal(wh_store_get_text(store, "host", &text, NULL), 0);
