@@ -1,0 +1,491 @@
+/* From root slots to root variables. The hard thing is the rank: it decides ties between equally
+ * strong and equally short paths, so nothing in it may depend on where the kernel put things. */
+#include "analyzer/holder/variable.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct resolver {
+    struct wh_heap *heap;
+    struct wh_symbols *symbols;
+    int64_t process_id, at_ns;
+    struct wh_texts *texts;
+    struct wh_variables *vars;
+    struct wh_map map;
+    struct wh_error *error;
+};
+
+static const char *const infra_modules[] = {"libc.so*",    "libc-*.so",   "ld-linux*",
+                                            "ld-*.so*",    "libpthread*", "libwhoholds*",
+                                            "linux-vdso*", "[vdso]"};
+
+static int is_infra_module(const char *module) {
+    for (size_t i = 0; module && i < sizeof(infra_modules) / sizeof(*infra_modules); i++)
+        if (fnmatch(infra_modules[i], module, 0) == 0)
+            return 1;
+    return 0;
+}
+
+const char *wh_root_kind_name(unsigned kind) {
+    switch (kind) {
+    case WH_ROOT_TLS:
+    case WH_ROOT_TSD:
+        return "tls";
+    case WH_ROOT_STACK:
+        return "stack";
+    case WH_ROOT_REGISTER:
+        return "register";
+    case WH_ROOT_MAPPING:
+        return "mapping";
+    default:
+        return "global";
+    }
+}
+
+/* Kind order of ties: named globals, thread-locals, mappings, stacks, registers, infrastructure. */
+static void grade(struct wh_holder_variable *v) {
+    static const uint8_t strength[] = {5, 3, 2, 1, 1, 3, 1};
+    static const uint8_t stage[] = {0, 1, 3, 4, 2, 1, 5};
+    v->strength = strength[v->kind];
+    v->stage = stage[v->kind];
+    if (v->kind == WH_ROOT_GLOBAL && !v->is_named)
+        v->strength = 4;
+}
+
+static struct wh_module *module_of(const struct resolver *r, const struct wh_heap_root *root) {
+    return r->symbols && root->module ? wh_symbols_module(r->symbols, root->module) : NULL;
+}
+
+static const char *function_at(struct wh_symbols *symbols, int64_t process_id, int64_t at_ns,
+                               const struct wh_heap_root *root, struct wh_texts *texts) {
+    char text[512] = "?";
+    if (symbols && root->pc)
+        wh_symbols_describe(symbols, process_id, root->pc, at_ns,
+                            root->kind == WH_ROOT_STACK && root->number > 0, text, sizeof(text));
+    return wh_texts_intern(texts, text);
+}
+
+/* --- one maker per kind: fills name, module, file, type, address, place, size --------------------
+ */
+
+static void take_variable(struct wh_holder_variable *v, const struct wh_variable *found,
+                          uint64_t slot) {
+    v->name = found->name;
+    v->file = found->file;
+    v->type = found->type;
+    v->size = found->size;
+    v->address = slot - found->offset;
+    v->place = found->address;
+    v->is_named = 1;
+}
+
+static void make_global(struct resolver *r, const struct wh_heap_root *root, uint64_t slot,
+                        struct wh_holder_variable *v) {
+    struct wh_module *m = module_of(r, root);
+    struct wh_variable found;
+    uint64_t file_address = slot - root->load_bias;
+    if (m)
+        v->module = wh_module_name(m);
+    if (is_infra_module(v->module))
+        v->kind = WH_ROOT_INFRA;
+    if (m && wh_variable_at(m, file_address, &found) == 0 && found.name) {
+        take_variable(v, &found, slot);
+        return;
+    }
+    char text[256];
+    const char *section = m ? wh_variable_section(m, file_address) : NULL;
+    snprintf(text, sizeof(text), "%s!%s+0x%llx", v->module ? v->module : "?",
+             section ? section : "data",
+             (unsigned long long)(m ? file_address : slot - root->start));
+    v->name = text;
+    v->address = slot;
+    v->place = m ? file_address : slot - root->start;
+    v->size = sizeof(uint64_t);
+    if (v->kind == WH_ROOT_INFRA) { /* one for all nameless words of a runtime library */
+        v->name = "data";
+        v->address = root->start;
+        v->place = 0;
+        v->size = 0;
+    }
+    v->name = wh_texts_intern(r->texts, v->name);
+}
+
+static void make_tls(struct resolver *r, const struct wh_heap_root *root, uint64_t slot,
+                     struct wh_holder_variable *v) {
+    struct wh_module *m = module_of(r, root);
+    struct wh_variable found;
+    uint64_t offset = slot - root->start + root->tls_offset;
+    char text[256];
+    if (m)
+        v->module = wh_module_name(m);
+    if (m && wh_variable_tls(m, offset, &found) == 0 && found.name) {
+        take_variable(v, &found, slot);
+        snprintf(text, sizeof(text), "tls:%s", found.name);
+    } else {
+        snprintf(text, sizeof(text), "tls:%s+0x%llx", v->module ? v->module : "?",
+                 (unsigned long long)offset);
+        v->address = slot;
+        v->place = offset;
+        v->size = sizeof(uint64_t);
+    }
+    if (is_infra_module(v->module))
+        v->kind = WH_ROOT_INFRA;
+    v->name = wh_texts_intern(r->texts, text);
+}
+
+/* A thread's stack is called after its outermost function that is not the C library's. */
+static void make_stack(struct resolver *r, const struct wh_heap_root *root,
+                       struct wh_holder_variable *v) {
+    const struct wh_heap_root *outer = root;
+    uint64_t low = root->start, high = root->end;
+    for (uint32_t i = 0; i < r->heap->root_count; i++) {
+        const struct wh_heap_root *other = &r->heap->roots[i];
+        if (other->kind != WH_ROOT_STACK || other->tid != root->tid)
+            continue;
+        low = other->start < low ? other->start : low;
+        high = other->end > high ? other->end : high;
+        const struct wh_symbols_row *row =
+            r->symbols ? wh_symbols_find(r->symbols, r->process_id, other->pc, r->at_ns) : NULL;
+        const char *slash = row && row->path ? strrchr(row->path, '/') : NULL;
+        int infra = row && row->path && is_infra_module(slash ? slash + 1 : row->path);
+        const char *name = function_at(r->symbols, r->process_id, r->at_ns, other, r->texts);
+        if (!infra && name && strcmp(name, "_start") != 0 && other->number >= outer->number)
+            outer = other;
+    }
+    char text[300];
+    const char *function = function_at(r->symbols, r->process_id, r->at_ns, outer, r->texts);
+    snprintf(text, sizeof(text), "%s()", function ? function : "?");
+    v->name = wh_texts_intern(r->texts, text);
+    v->address = low;
+    v->size = high - low;
+}
+
+static void make_other(struct resolver *r, const struct wh_heap_root *root,
+                       struct wh_holder_variable *v) {
+    char text[300];
+    const char *function = function_at(r->symbols, r->process_id, r->at_ns, root, r->texts);
+    const char *given = root->text ? r->heap->texts + root->text : "";
+    v->address = root->kind == WH_ROOT_REGISTER ? 0 : root->start;
+    v->size = root->end - root->start;
+    if (root->kind == WH_ROOT_REGISTER) {
+        snprintf(text, sizeof(text), "register in %s()", function ? function : "?");
+    } else if (root->kind == WH_ROOT_TSD) {
+        if (root->pc)
+            snprintf(text, sizeof(text), "tsd[key %u, dtor=%s]", root->number,
+                     function ? function : "?");
+        else
+            snprintf(text, sizeof(text), "tsd[key %u]", root->number);
+        v->place = root->number;
+    } else {
+        snprintf(text, sizeof(text), "mapping %s", *given ? given : "(anonymous)");
+    }
+    v->name = wh_texts_intern(r->texts, text);
+}
+
+static void make(struct resolver *r, const struct wh_heap_root *root, uint64_t slot,
+                 struct wh_holder_variable *v) {
+    *v = (struct wh_holder_variable){.kind = root->kind, .tid = root->tid};
+    switch (root->kind) {
+    case WH_ROOT_GLOBAL:
+    case WH_ROOT_INFRA:
+        make_global(r, root, slot, v);
+        break;
+    case WH_ROOT_TLS:
+        make_tls(r, root, slot, v);
+        break;
+    case WH_ROOT_STACK:
+        make_stack(r, root, v);
+        break;
+    default:
+        make_other(r, root, v);
+    }
+    grade(v);
+}
+
+/* --- all slots
+ * --------------------------------------------------------------------------------------- */
+
+/* What makes two slots the same variable. Address is in the key: the same symbol of a library
+ * loaded twice is two variables. */
+static struct wh_key key_of(const struct wh_heap_root *root, uint32_t root_index,
+                            const struct wh_holder_variable *v) {
+    uint64_t kind_tid = (uint64_t)v->kind << 32 | v->tid;
+    if (root->kind == WH_ROOT_STACK || root->kind == WH_ROOT_REGISTER)
+        return (struct wh_key){kind_tid, 0, 0};
+    if (root->kind == WH_ROOT_MAPPING)
+        return (struct wh_key){kind_tid, root_index, 1};
+    if (v->kind == WH_ROOT_INFRA && !v->is_named)
+        return (struct wh_key){kind_tid, root->module, 2};
+    return (struct wh_key){kind_tid, v->address, 3};
+}
+
+static int add_slot(struct resolver *r, uint64_t edge, uint32_t *ret) {
+    const struct wh_heap_edge *e = &r->heap->edges[edge];
+    uint32_t root_index = e->from & ~WH_FROM_ROOT;
+    const struct wh_heap_root *root = &r->heap->roots[root_index];
+    struct wh_holder_variable v;
+    struct wh_key quick = {(uint64_t)root->kind << 32 | root->tid, 0, 0};
+    if (root->kind == WH_ROOT_STACK || root->kind == WH_ROOT_REGISTER) {
+        *ret = wh_map_find(&r->map, quick);
+        if (*ret != WH_MAP_NONE)
+            return 0;
+    }
+    make(r, root, root->start + e->from_offset, &v);
+    if (!v.name)
+        return wh_fail(r->error, WH_ESYSTEM, "no memory for the names of roots");
+    struct wh_key key = key_of(root, root_index, &v);
+    *ret = wh_map_find(&r->map, key);
+    if (*ret != WH_MAP_NONE)
+        return 0;
+    *ret = r->vars->count;
+    int status =
+        wh_array_reserve(&r->vars->items, &r->vars->capacity, r->vars->count, sizeof(v), r->error);
+    if (status == 0)
+        status = wh_map_add(&r->map, key, *ret, r->error);
+    if (status == 0)
+        r->vars->items[r->vars->count++] = v;
+    return status;
+}
+
+static int add_slots(struct resolver *r) {
+    uint32_t last_root = WH_GRAPH_NONE, last = WH_GRAPH_NONE;
+    for (uint64_t i = r->vars->first_root_edge; i < r->heap->edge_count; i++) {
+        const struct wh_heap_edge *e = &r->heap->edges[i];
+        uint32_t root_index = e->from & ~WH_FROM_ROOT;
+        if (root_index >= r->heap->root_count || e->to >= r->heap->node_count)
+            return wh_fail(r->error, WH_EINPUT, "edge %llu of the snapshot leads nowhere",
+                           (unsigned long long)i);
+        const struct wh_heap_root *root = &r->heap->roots[root_index];
+        if (last != WH_GRAPH_NONE && root_index == last_root && root->kind != WH_ROOT_STACK) {
+            const struct wh_holder_variable *v = &r->vars->items[last];
+            uint64_t slot = root->start + e->from_offset;
+            if (v->is_named && slot >= v->address && slot - v->address < v->size) {
+                r->vars->edge_variable[i] = last;
+                continue;
+            }
+        }
+        int status = add_slot(r, i, &last);
+        if (status < 0)
+            return status;
+        last_root = root_index;
+        r->vars->edge_variable[i] = last;
+    }
+    return 0;
+}
+
+/* --- rank
+ * ---------------------------------------------------------------------------------------------- */
+
+static int compare_text(const char *a, const char *b) {
+    if (a == b)
+        return 0;
+    return !a ? -1 : !b ? 1 : strcmp(a, b);
+}
+
+#define COMPARE(x, y)                                                                              \
+    if ((x) != (y))                                                                                \
+    return (x) < (y) ? -1 : 1
+
+static int by_rank(const void *a, const void *b, void *items) {
+    const struct wh_holder_variable *x = (struct wh_holder_variable *)items + *(const uint32_t *)a;
+    const struct wh_holder_variable *y = (struct wh_holder_variable *)items + *(const uint32_t *)b;
+    COMPARE(x->stage, y->stage);
+    COMPARE(y->strength, x->strength);
+    int c = compare_text(x->name, y->name);
+    c = c ? c : compare_text(x->module, y->module);
+    c = c ? c : compare_text(x->file, y->file);
+    if (c)
+        return c;
+    COMPARE(x->place, y->place);
+    COMPARE(x->tid, y->tid);
+    COMPARE(x->address, y->address);
+    return 0;
+}
+
+struct root_edge {
+    struct wh_heap_edge edge;
+    uint32_t variable;
+    uint32_t depth; /* frames outward */
+};
+
+static int by_variable(const void *a, const void *b) {
+    const struct root_edge *x = a, *y = b;
+    COMPARE(x->variable, y->variable);
+    COMPARE(y->depth, x->depth);
+    COMPARE(x->edge.from, y->edge.from);
+    COMPARE(x->edge.from_offset, y->edge.from_offset);
+    return 0;
+}
+
+static int rank_variables(struct resolver *r, uint32_t *rank_of) {
+    struct wh_variables *vars = r->vars;
+    uint32_t *order = calloc(vars->count ? vars->count : 1, sizeof(*order));
+    struct wh_holder_variable *sorted = calloc(vars->count ? vars->count : 1, sizeof(*sorted));
+    vars->graph = calloc(vars->count ? vars->count : 1, sizeof(*vars->graph));
+    if (!order || !sorted || !vars->graph) {
+        free(order);
+        free(sorted);
+        return wh_fail(r->error, WH_ESYSTEM, "no memory for %u root variables", vars->count);
+    }
+    for (uint32_t i = 0; i < vars->count; i++)
+        order[i] = i;
+    qsort_r(order, vars->count, sizeof(*order), by_rank, vars->items);
+    for (uint32_t i = 0; i < vars->count; i++) {
+        sorted[i] = vars->items[order[i]];
+        rank_of[order[i]] = i;
+        vars->graph[i] = (struct wh_graph_variable){sorted[i].strength, sorted[i].stage};
+    }
+    free(vars->items);
+    free(order);
+    vars->items = sorted;
+    return 0;
+}
+
+static int reorder_edges(struct resolver *r, const uint32_t *rank_of) {
+    struct wh_variables *vars = r->vars;
+    uint64_t first = vars->first_root_edge, count = r->heap->edge_count - first;
+    struct root_edge *edges = calloc(count ? count : 1, sizeof(*edges));
+    if (!edges)
+        return wh_fail(r->error, WH_ESYSTEM, "no memory for %llu root edges",
+                       (unsigned long long)count);
+    for (uint64_t i = 0; i < count; i++) {
+        const struct wh_heap_edge *e = &r->heap->edges[first + i];
+        const struct wh_heap_root *root = &r->heap->roots[e->from & ~WH_FROM_ROOT];
+        edges[i] = (struct root_edge){*e, rank_of[vars->edge_variable[first + i]],
+                                      root->kind == WH_ROOT_STACK ? root->number : 0};
+    }
+    qsort(edges, count, sizeof(*edges), by_variable);
+    for (uint64_t i = 0; i < count; i++) {
+        struct wh_holder_variable *v = &vars->items[edges[i].variable];
+        r->heap->edges[first + i] = edges[i].edge;
+        vars->edge_variable[first + i] = edges[i].variable;
+        if (v->edge_count++ == 0)
+            v->first_edge = first + i;
+    }
+    free(edges);
+    return 0;
+}
+
+/* Two variables of one name say which file (else module) they are from. */
+static int tell_apart(struct resolver *r) {
+    struct wh_variables *vars = r->vars;
+    for (uint32_t i = 0; i < vars->count;) {
+        uint32_t j = i + 1;
+        int differ = 0;
+        for (; j < vars->count && vars->items[j].stage == vars->items[i].stage &&
+               strcmp(vars->items[j].name, vars->items[i].name) == 0;
+             j++)
+            differ |= vars->items[j].place != vars->items[i].place ||
+                      compare_text(vars->items[j].module, vars->items[i].module) != 0;
+        for (uint32_t k = i; differ && vars->items[i].is_named && k < j; k++) {
+            struct wh_holder_variable *v = &vars->items[k];
+            const char *from = v->file ? v->file : v->module;
+            const char *slash = from ? strrchr(from, '/') : NULL;
+            char text[512];
+            snprintf(text, sizeof(text), "%s:%s", from ? (slash ? slash + 1 : from) : "?", v->name);
+            v->name = wh_texts_intern(r->texts, text);
+            if (!v->name)
+                return wh_fail(r->error, WH_ESYSTEM, "no memory for the names of roots");
+        }
+        i = j;
+    }
+    for (uint32_t i = 0; i < vars->count; i++) {
+        struct wh_holder_variable *v = &vars->items[i];
+        char text[512];
+        if (v->kind != WH_ROOT_INFRA)
+            continue;
+        snprintf(text, sizeof(text), "[%s] %s", v->module ? v->module : "runtime", v->name);
+        v->name = wh_texts_intern(r->texts, text);
+        if (!v->name)
+            return wh_fail(r->error, WH_ESYSTEM, "no memory for the names of roots");
+    }
+    return 0;
+}
+
+int wh_variables_resolve(struct wh_heap *heap, struct wh_symbols *symbols, int64_t process_id,
+                         int64_t at_ns, struct wh_texts *texts, struct wh_variables *ret,
+                         struct wh_error *error) {
+    *ret = (struct wh_variables){0};
+    struct resolver r = {.heap = heap,
+                         .symbols = symbols,
+                         .process_id = process_id,
+                         .at_ns = at_ns,
+                         .texts = texts,
+                         .vars = ret,
+                         .error = error};
+    ret->edge_variable =
+        calloc(heap->edge_count ? heap->edge_count : 1, sizeof(*ret->edge_variable));
+    if (!ret->edge_variable)
+        return wh_fail(error, WH_ESYSTEM, "no memory for %llu edges",
+                       (unsigned long long)heap->edge_count);
+    while (ret->first_root_edge < heap->edge_count &&
+           !(heap->edges[ret->first_root_edge].from & WH_FROM_ROOT))
+        ret->edge_variable[ret->first_root_edge++] = WH_GRAPH_NONE;
+    int status = add_slots(&r);
+    uint32_t *rank_of = calloc(ret->count ? ret->count : 1, sizeof(*rank_of));
+    if (!rank_of)
+        status = wh_fail(error, WH_ESYSTEM, "no memory for %u root variables", ret->count);
+    if (status == 0)
+        status = rank_variables(&r, rank_of);
+    if (status == 0)
+        status = reorder_edges(&r, rank_of);
+    if (status == 0)
+        status = tell_apart(&r);
+    free(rank_of);
+    wh_map_release(&r.map);
+    if (status < 0)
+        wh_variables_release(ret);
+    return status;
+}
+
+void wh_variables_release(struct wh_variables *variables) {
+    free(variables->items);
+    free(variables->graph);
+    free(variables->edge_variable);
+    *variables = (struct wh_variables){0};
+}
+
+static int stack_slot(const struct wh_heap_root *root, uint64_t from_offset,
+                      struct wh_symbols *symbols, int64_t process_id, int64_t at_ns,
+                      struct wh_texts *texts, struct wh_slot *ret) {
+    const struct wh_symbols_row *row =
+        symbols ? wh_symbols_find(symbols, process_id, root->pc, at_ns) : NULL;
+    struct wh_module *m = row ? wh_symbols_module(symbols, row->id) : NULL;
+    struct wh_variable found = {0};
+    char text[512];
+    const char *function = function_at(symbols, process_id, at_ns, root, texts);
+    uint64_t pc = root->pc - (root->number > 0 ? 1 : 0);
+    int64_t cfa_offset = (int64_t)(root->start + from_offset - root->end);
+    *ret = (struct wh_slot){.is_whole = 1};
+    if (m && wh_variable_local(m, pc - row->load_bias, cfa_offset, &found) == 0 && found.name) {
+        snprintf(text, sizeof(text), "%s()::%s", found.function ? found.function : function,
+                 found.name);
+        *ret = (struct wh_slot){.type = found.type, .offset = found.offset, .size = found.size};
+    } else {
+        snprintf(text, sizeof(text), "%s()",
+                 found.function ? found.function
+                 : function     ? function
+                                : "?");
+    }
+    ret->text = wh_texts_intern(texts, text);
+    return ret->text ? 0 : WH_ESYSTEM;
+}
+
+int wh_variables_slot(const struct wh_variables *variables, const struct wh_heap *heap,
+                      struct wh_symbols *symbols, int64_t process_id, int64_t at_ns,
+                      struct wh_texts *texts, uint64_t edge, struct wh_slot *ret) {
+    const struct wh_heap_edge *e = &heap->edges[edge];
+    const struct wh_heap_root *root = &heap->roots[e->from & ~WH_FROM_ROOT];
+    const struct wh_holder_variable *v = &variables->items[variables->edge_variable[edge]];
+    if (root->kind == WH_ROOT_STACK)
+        return stack_slot(root, e->from_offset, symbols, process_id, at_ns, texts, ret);
+    *ret = (struct wh_slot){.text = v->name, .type = v->type, .size = v->size};
+    if (root->kind == WH_ROOT_REGISTER || root->kind == WH_ROOT_TSD ||
+        (!v->is_named && v->kind != WH_ROOT_MAPPING))
+        ret->is_whole = 1;
+    else
+        ret->offset = root->start + e->from_offset - v->address;
+    return 0;
+}
