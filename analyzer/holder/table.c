@@ -139,17 +139,3 @@ void wh_map_release(struct wh_map *map) {
     free(map->values);
     *map = (struct wh_map){0};
 }
-
-int wh_array_reserve(void *array_pointer, uint32_t *capacity, uint32_t count, size_t size,
-                     struct wh_error *error) {
-    void **array = array_pointer;
-    if (count < *capacity)
-        return 0;
-    uint32_t wanted = *capacity ? *capacity * 2 : 64;
-    void *grown = realloc(*array, wanted * size);
-    if (!grown)
-        return wh_fail(error, WH_ESYSTEM, "no memory for %u rows", wanted);
-    *array = grown;
-    *capacity = wanted;
-    return 0;
-}

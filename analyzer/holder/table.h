@@ -39,9 +39,4 @@ uint32_t wh_map_find(const struct wh_map *map, struct wh_key key); /* WH_MAP_NON
 int wh_map_add(struct wh_map *map, struct wh_key key, uint32_t value, struct wh_error *error);
 void wh_map_release(struct wh_map *map);
 
-/* Room for one more item in a growing array: *capacity items of `size` bytes are there, count in
- * use. */
-int wh_array_reserve(void *array_pointer, uint32_t *capacity, uint32_t count, size_t size,
-                     struct wh_error *error);
-
 #endif

@@ -2,6 +2,8 @@
  * strong and equally short paths, so nothing in it may depend on where the kernel put things. */
 #include "analyzer/holder/variable.h"
 
+#include "base/string.h"
+
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,8 +242,10 @@ static int add_slot(struct resolver *r, uint64_t edge, uint32_t *ret) {
     if (*ret != WH_MAP_NONE)
         return 0;
     *ret = r->vars->count;
-    int status =
-        wh_array_reserve(&r->vars->items, &r->vars->capacity, r->vars->count, sizeof(v), r->error);
+    int status = 0;
+    if (wh_array_reserve(&r->vars->items, &r->vars->room, (size_t)r->vars->count + 1, sizeof(v)) <
+        0)
+        status = wh_fail(r->error, WH_ESYSTEM, "no memory for %u root variables", r->vars->count);
     if (status == 0)
         status = wh_map_add(&r->map, key, *ret, r->error);
     if (status == 0)
@@ -459,16 +463,15 @@ static int stack_slot(const struct wh_heap_root *root, uint64_t from_offset,
     uint64_t pc = root->pc - (root->number > 0 ? 1 : 0);
     int64_t cfa_offset = (int64_t)(root->start + from_offset - root->end);
     *ret = (struct wh_slot){.is_whole = 1};
-    if (m && wh_variable_local(m, pc - row->load_bias, cfa_offset, &found) == 0 && found.name) {
-        snprintf(text, sizeof(text), "%s()::%s", found.function ? found.function : function,
-                 found.name);
+    int known =
+        m && wh_variable_local(m, pc - row->load_bias, cfa_offset, &found) == 0 && found.name;
+    if (found.function)
+        function = wh_texts_intern(texts, found.function);
+    if (known)
         *ret = (struct wh_slot){.type = found.type, .offset = found.offset, .size = found.size};
-    } else {
-        snprintf(text, sizeof(text), "%s()",
-                 found.function ? found.function
-                 : function     ? function
-                                : "?");
-    }
+    snprintf(text, sizeof(text), "%s()%s%s", function ? function : "?", known ? "::" : "",
+             known ? found.name : "");
+    ret->function = function;
     ret->text = wh_texts_intern(texts, text);
     return ret->text ? 0 : WH_ESYSTEM;
 }

@@ -34,7 +34,7 @@ struct wh_holder_variable {
 struct wh_variables {
     struct wh_holder_variable *items; /* by rank */
     uint32_t count;
-    uint32_t capacity;
+    size_t room;
     struct wh_graph_variable *graph; /* the same, as the graph wants it */
     uint32_t *edge_variable;         /* per heap edge; WH_GRAPH_NONE for those between blocks */
     uint64_t first_root_edge;
@@ -43,6 +43,7 @@ struct wh_variables {
 /* A word in a root: what a path through it begins with. */
 struct wh_slot {
     const char *text;           /* "cache", "main()::list", "tls:x" */
+    const char *function;       /* of a stack's frame; else NULL */
     const struct wh_type *type; /* NULL = unknown */
     uint64_t offset;            /* of the word in the variable that text names */
     uint64_t size;              /* of that variable; 0 = unknown */

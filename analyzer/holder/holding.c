@@ -1,0 +1,168 @@
+/* Loading, naming, solving and grouping one snapshot, in that order. */
+#include "analyzer/holder/holding.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/string.h"
+
+static int load_row(struct wh_holding *h, struct wh_error *error) {
+    struct wh_query *q;
+    int status =
+        wh_query_open(h->store, "SELECT process_id, at_ns FROM snapshot WHERE id = ?1", &q, error);
+    if (status < 0)
+        return status;
+    wh_query_bind_int(q, 1, h->snapshot_id);
+    status = wh_query_step(q, error);
+    if (status > 0) {
+        h->process_id = wh_query_int(q, 0);
+        h->at_ns = wh_query_int(q, 1);
+    }
+    wh_query_close(q);
+    if (status == 0)
+        return wh_fail(error, WH_ENOTFOUND, "there is no snapshot %lld in this trace",
+                       (long long)h->snapshot_id);
+    return status < 0 ? status : 0;
+}
+
+static int by_birth(const void *a, const void *b, void *nodes) {
+    const struct wh_heap_node *x = (struct wh_heap_node *)nodes + *(const uint32_t *)a;
+    const struct wh_heap_node *y = (struct wh_heap_node *)nodes + *(const uint32_t *)b;
+    if (x->alloc_order != y->alloc_order)
+        return x->alloc_order < y->alloc_order ? -1 : 1;
+    return x->allocation_id < y->allocation_id ? -1 : x->allocation_id > y->allocation_id;
+}
+
+/* Blocks by birth and each block's slice of the edges, which are sorted by source. */
+static int index_heap(struct wh_holding *h, struct wh_error *error) {
+    uint32_t blocks = h->heap.node_count;
+    h->order = malloc((blocks ? blocks : 1) * sizeof(*h->order));
+    h->first_edge = calloc((size_t)blocks + 1, sizeof(*h->first_edge));
+    if (!h->order || !h->first_edge)
+        return wh_fail(error, WH_ESYSTEM, "no memory for %u blocks", blocks);
+    int sorted = 1;
+    for (uint32_t i = 0; i < blocks; i++) {
+        h->order[i] = i;
+        sorted &= i == 0 || h->heap.nodes[i - 1].alloc_order < h->heap.nodes[i].alloc_order;
+    }
+    if (!sorted)
+        qsort_r(h->order, blocks, sizeof(*h->order), by_birth, h->heap.nodes);
+    uint64_t edge = 0;
+    for (uint32_t b = 0; b < blocks; b++) {
+        h->first_edge[b] = edge;
+        while (edge < h->heap.edge_count && h->heap.edges[edge].from == b)
+            edge++;
+    }
+    h->first_edge[blocks] = edge;
+    if (edge < h->heap.edge_count && !(h->heap.edges[edge].from & WH_FROM_ROOT))
+        return wh_fail(error, WH_EINPUT, "the edges of snapshot %lld are not sorted",
+                       (long long)h->snapshot_id);
+    return 0;
+}
+
+static int solve(struct wh_holding *h, struct wh_error *error) {
+    int status = wh_variables_resolve(&h->heap, h->symbols, h->process_id, h->at_ns, &h->texts,
+                                      &h->variables, error);
+    if (status < 0)
+        return status;
+    h->input = (struct wh_graph_input){&h->heap, h->variables.graph, h->variables.count,
+                                       h->variables.edge_variable};
+    status = wh_graph_solve(&h->input, &h->graph, error);
+    if (status == 0)
+        status = index_heap(h, error);
+    if (status == 0)
+        status = wh_paths_build(h, error);
+    if (status == 0)
+        status = wh_paths_finish(h, error);
+    return status == 0 ? wh_paths_rows(h, error) : status;
+}
+
+int wh_holding_open(struct wh_store *store, int64_t snapshot_id, struct wh_holding **ret,
+                    struct wh_error *error) {
+    struct wh_holding *h = calloc(1, sizeof(*h));
+    if (!h)
+        return wh_fail(error, WH_ESYSTEM, "no memory");
+    h->store = store;
+    h->snapshot_id = snapshot_id;
+    int status = load_row(h, error);
+    if (status == 0)
+        status = wh_store_get_heap(store, snapshot_id, &h->heap, error);
+    if (status == 0)
+        status = wh_symbols_open(store, &h->symbols, error);
+    if (status == 0)
+        status = wh_frames_load(store, &h->frames, error);
+    if (status == 0)
+        status = solve(h, error);
+    if (status < 0) {
+        wh_holding_close(h);
+        return status;
+    }
+    *ret = h;
+    return 0;
+}
+
+void wh_holding_close(struct wh_holding *h) {
+    if (!h)
+        return;
+    wh_paths_release(&h->paths);
+    wh_graph_release(&h->graph);
+    wh_variables_release(&h->variables);
+    wh_frames_free(h->frames);
+    wh_symbols_close(h->symbols);
+    wh_heap_release(&h->heap);
+    wh_texts_release(&h->texts);
+    free(h->order);
+    free(h->first_edge);
+    free(h);
+}
+
+const char *wh_holding_creator(const struct wh_holding *h, uint32_t block) {
+    const char *creator = wh_frames_creator(h->frames, h->heap.nodes[block].stack_id);
+    return creator ? creator : "?";
+}
+
+int wh_holding_kept(const struct wh_holding *h, uint64_t edge) {
+    const struct wh_heap_edge *e = &h->heap.edges[edge];
+    uint32_t from = e->from;
+    if (e->edge_class == WH_EDGE_SUSPECT || from == e->to)
+        return 0;
+    if (from & WH_FROM_ROOT)
+        from = h->graph.blocks + h->variables.edge_variable[edge];
+    uint8_t worth =
+        e->edge_class < h->graph.strength[from] ? e->edge_class : h->graph.strength[from];
+    return worth >= h->graph.strength[e->to];
+}
+
+#define SHARE_NAMES 4
+
+const char *wh_holding_share_name(struct wh_holding *h, uint64_t mask) {
+    const char *names[64];
+    uint32_t times[64], count = 0;
+    struct wh_text text = {0};
+    for (uint32_t bit = 0; bit < 63; bit++) {
+        if (!(mask >> bit & 1))
+            continue;
+        const char *name = h->variables.items[h->graph.bit_variable[bit]].name;
+        uint32_t i = 0;
+        while (i < count && strcmp(names[i], name) != 0)
+            i++;
+        if (i == count) {
+            names[count] = name;
+            times[count++] = 0;
+        }
+        times[i]++;
+    }
+    for (uint32_t i = 0; i < count && i < SHARE_NAMES; i++) {
+        wh_text_printf(&text, "%s%s", i ? " + " : "", names[i]);
+        if (times[i] > 1)
+            wh_text_printf(&text, " ×%u", times[i]);
+    }
+    if (count > SHARE_NAMES)
+        wh_text_printf(&text, " + %u more", count - SHARE_NAMES);
+    if (mask & WH_SHARE_OTHER)
+        wh_text_puts(&text, count ? " + others" : "several small roots");
+    const char *name = text.failed ? NULL : wh_texts_intern(&h->texts, text.data);
+    wh_text_release(&text);
+    return name ? name : "?";
+}

@@ -1,0 +1,46 @@
+/* One snapshot in memory, solved and named: what every holder report is made from.
+ *
+ * wh_holding_open() loads the frozen heap, names the root variables, solves the graph and groups
+ * the paths. Deterministic: opening it again gives the same ranks, paths and rows. Context: one
+ * thread. */
+#ifndef WH_HOLDER_HOLDING_H
+#define WH_HOLDER_HOLDING_H
+
+#include "analyzer/graph/graph.h"
+#include "analyzer/holder/path.h"
+#include "analyzer/holder/table.h"
+#include "analyzer/holder/variable.h"
+#include "schema/store.h"
+#include "symbol/symbol.h"
+
+struct wh_holding {
+    struct wh_store *store;
+    int64_t snapshot_id, process_id, at_ns;
+    struct wh_heap heap;
+    struct wh_symbols *symbols;
+    struct wh_frames *frames;
+    struct wh_texts texts;
+    struct wh_variables variables;
+    struct wh_graph_input input;
+    struct wh_graph graph;
+    struct wh_paths paths;
+    uint32_t *order; /* blocks by birth: the order of everything that is decided block by block */
+    uint64_t *first_edge; /* per block (blocks + 1): its edges in heap.edges */
+};
+
+/* snapshot_id: a row of table snapshot. WH_ENOTFOUND: no such snapshot or it has no heap. */
+int wh_holding_open(struct wh_store *store, int64_t snapshot_id, struct wh_holding **ret,
+                    struct wh_error *error);
+void wh_holding_close(struct wh_holding *holding); /* NULL allowed */
+
+/* Name of the function that created a block. Never NULL: "?" when unknown. */
+const char *wh_holding_creator(const struct wh_holding *h, uint32_t block);
+
+/* A set of holders for people: the variables' names joined by ' + ', largest first, at most four.
+ */
+const char *wh_holding_share_name(struct wh_holding *h, uint64_t mask);
+
+/* Is the edge part of the holder graph (as strong as its target)? */
+int wh_holding_kept(const struct wh_holding *h, uint64_t edge);
+
+#endif
