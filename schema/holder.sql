@@ -31,6 +31,7 @@ CREATE TABLE held(
     visible_bytes INTEGER,          -- union of what its references reach by their length; NULL = unknown
     acquirer_stack_id INTEGER,      -- stack that last took it from an annotated pool; NULL = none
     strength INTEGER NOT NULL,      -- 0..5 of its strongest path; -1 = lost
+    cycle_objects INTEGER NOT NULL DEFAULT 0, -- lost blocks that keep one another: how many; 0 = none
     PRIMARY KEY(snapshot_id, allocation_id)
 ) WITHOUT ROWID;
 
@@ -55,7 +56,9 @@ CREATE TABLE reference(
     to_allocation_id INTEGER NOT NULL, -- allocation.id it points into
     to_offset INTEGER NOT NULL,     -- bytes into that block
     class INTEGER NOT NULL,         -- 0 suspect .. 5 typed
-    evidence TEXT                   -- why the class, how the length is known; NULL = plain
+    evidence TEXT,                  -- why the class, how the length is known; NULL = plain
+    visible_bytes INTEGER,          -- what it reaches by its own length; NULL = unknown
+    is_kept INTEGER NOT NULL DEFAULT 1 -- 1 = as strong as its target: takes part in naming the holder
 );
 
 -- Creator x holder, in bytes: the product's headline.

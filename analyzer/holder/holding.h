@@ -10,8 +10,8 @@
 #include "analyzer/holder/path.h"
 #include "analyzer/holder/table.h"
 #include "analyzer/holder/variable.h"
+#include "analyzer/symbol/symbol.h"
 #include "schema/store.h"
-#include "symbol/symbol.h"
 
 struct wh_holding {
     struct wh_store *store;

@@ -21,14 +21,19 @@ struct keeper_walk {
     struct wh_error *error;
 };
 
+static int on_stack(const struct wh_holding *h, uint32_t stack, enum wh_frames_kind kind,
+                    const char *name) {
+    return wh_frames_has(h->frames, stack, kind, wh_frames_id(h->frames, kind, name));
+}
+
 static int root_explained(const struct wh_holding *h, const struct wh_path_node *first,
                           uint32_t stack) {
     const struct wh_holder_variable *v = &h->variables.items[first->variable];
     if (v->kind == WH_ROOT_STACK)
-        return !first->function || wh_frames_has_function(h->frames, stack, first->function);
+        return !first->function || on_stack(h, stack, WH_FRAMES_FUNCTION, first->function);
     if (v->file)
-        return wh_frames_has_file(h->frames, stack, v->file);
-    return !v->module || wh_frames_has_module(h->frames, stack, v->module);
+        return on_stack(h, stack, WH_FRAMES_FILE, v->file);
+    return !v->module || on_stack(h, stack, WH_FRAMES_MODULE, v->module);
 }
 
 /* The list's own text for a block that lies in a list. */
@@ -43,11 +48,11 @@ static int find_keeper(struct keeper_walk *w, uint32_t stack, uint32_t node, con
     for (uint32_t n = node; p->nodes[n].parent != WH_PATH_NONE; n = p->nodes[n].parent) {
         uint32_t container = p->nodes[n].parent;
         uint32_t creator = p->nodes[container].creator;
-        if (!creator || wh_frames_has(w->h->frames, stack, creator))
+        if (!creator || wh_frames_has(w->h->frames, stack, WH_FRAMES_FUNCTION, creator))
             continue;
         char text[2600];
         snprintf(text, sizeof(text), "%s [created by %s]", container_text(p, container),
-                 wh_frames_text(w->h->frames, creator));
+                 p->nodes[container].creator_name);
         *ret = wh_texts_intern(&w->h->texts, text);
         return *ret ? 0 : WH_ESYSTEM;
     }

@@ -50,6 +50,7 @@ struct kind {
     const struct wh_type *type;
     uint32_t creator, size;
     int elements;
+    const char *creator_name;
 };
 
 static uint64_t kind_key(const struct kind *k) {
@@ -103,6 +104,7 @@ static int star_step(struct builder *b, uint32_t parent, const struct kind *k,
             const struct wh_path_node *up = &p->nodes[parent];
             struct wh_path_node n = {.parent = parent,
                                      .creator = k->creator,
+                                     .creator_name = k->creator_name,
                                      .type = k->type,
                                      .step = step,
                                      .star_child = WH_PATH_NONE,
@@ -158,6 +160,7 @@ static int find_or_add(struct builder *b, uint32_t parent, const struct kind *k,
     }
     struct wh_path_node n = {.parent = parent,
                              .creator = k->creator,
+                             .creator_name = k->creator_name,
                              .type = k->type,
                              .step = step,
                              .star_child = WH_PATH_NONE,
@@ -185,15 +188,16 @@ static int place_block(struct builder *b, uint32_t block) {
     if (status < 0)
         return status;
     char text[PATH_TEXT];
-    const char *creator = from ? wh_frames_text(h->frames, from->creator) : "";
-    wh_reading_text(&reading, from ? from->field : NULL, creator && *creator ? creator : "?", 1,
-                    text, sizeof(text));
+    wh_reading_text(&reading, from ? from->field : NULL, from ? from->creator_name : "?", 1, text,
+                    sizeof(text));
     const char *step = wh_texts_intern(&h->texts, text);
     if (!step)
         return wh_fail(b->error, WH_ESYSTEM, "no memory for paths");
     const struct wh_heap_node *node = &h->heap.nodes[block];
-    struct kind k = {reading.type, wh_frames_creator_id(h->frames, node->stack_id), 0,
-                     reading.elements};
+    struct kind k = {.type = reading.type,
+                     .creator = wh_frames_creator_id(h->frames, node->stack_id),
+                     .elements = reading.elements,
+                     .creator_name = wh_holding_creator(h, block)};
     if (!k.type && h->first_edge[block + 1] > h->first_edge[block] && node->size <= UNTYPED_SIZE)
         k.size = (uint32_t)node->size;
     uint32_t variable = from ? from->variable : up - h->graph.blocks;

@@ -24,11 +24,12 @@ struct wh_path_star {
 };
 
 struct wh_path_node {
-    uint32_t parent;            /* WH_PATH_NONE = the step leaves a root */
-    uint32_t creator;           /* frames' text id of the function that allocated the blocks here */
-    const char *step;           /* collapsed: what this step adds to its parent's text */
-    const char *function;       /* root steps from a stack: the frame's function, else NULL */
-    const struct wh_type *type; /* of the blocks here; NULL = unknown */
+    uint32_t parent;             /* WH_PATH_NONE = the step leaves a root */
+    uint32_t creator;            /* wh_frames id of the function that allocated the blocks here */
+    const char *creator_name;    /* its name, "?" when unknown */
+    const char *step;            /* collapsed: what this step adds to its parent's text */
+    const char *function;        /* root steps from a stack: the frame's function, else NULL */
+    const struct wh_type *type;  /* of the blocks here; NULL = unknown */
     struct wh_type_field *field; /* how the slot read; NULL = untyped step */
     struct wh_path_star *star;   /* NULL = a plain step */
     uint32_t star_child;         /* the star among its children, WH_PATH_NONE = none */

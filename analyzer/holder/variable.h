@@ -14,7 +14,7 @@
 
 #include "analyzer/graph/graph.h"
 #include "analyzer/holder/table.h"
-#include "symbol/symbol.h"
+#include "analyzer/symbol/symbol.h"
 
 struct wh_holder_variable {
     const char *name;   /* root.name: "cache", "tls:errors", "main()", "tsd[key 3, dtor=f]" */

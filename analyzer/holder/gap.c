@@ -1,0 +1,175 @@
+/* Grouping blocks into creator x holder rows, and what each row retains without counting twice. */
+#include "analyzer/holder/gap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/holder/visible.h"
+#include "base/string.h"
+
+struct grouping {
+    struct wh_holding *h;
+    struct wh_gap *gap;
+    const uint64_t *visible;
+    const char *const *acquirers;
+    struct wh_map rows;
+    struct wh_map shares; /* mask -> index into names */
+    const char **names;
+    uint32_t name_count;
+    size_t name_room;
+    struct wh_error *error;
+};
+
+static int share_holder(struct grouping *g, uint64_t mask, const char **ret) {
+    struct wh_key key = {mask, 0, 0};
+    uint32_t index = wh_map_find(&g->shares, key);
+    if (index == WH_MAP_NONE) {
+        struct wh_text text = {0};
+        wh_text_printf(&text, "shared: %s", wh_holding_share_name(g->h, mask));
+        const char *name = text.failed ? NULL : wh_texts_intern(&g->h->texts, text.data);
+        wh_text_release(&text);
+        index = g->name_count;
+        if (!name ||
+            wh_array_reserve(&g->names, &g->name_room, (size_t)index + 1, sizeof(*g->names)) < 0)
+            return wh_fail(g->error, WH_ESYSTEM, "no memory for the names of holders");
+        int status = wh_map_add(&g->shares, key, index, g->error);
+        if (status < 0)
+            return status;
+        g->names[g->name_count++] = name;
+    }
+    *ret = g->names[index];
+    return 0;
+}
+
+/* The holder's name of a block, and whether its creator stack hides it. */
+static int holder_of(struct grouping *g, uint32_t block, const char **holder, int *hidden) {
+    const struct wh_holding *h = g->h;
+    *hidden = 0;
+    *holder = "lost";
+    if (h->graph.lost_state[block] != WH_LOST_NOT)
+        return 0;
+    const struct wh_path_row *row = &h->paths.rows[h->paths.row_of[block]];
+    *hidden = row->keeper != NULL;
+    *holder = row->holder;
+    if (h->graph.top[block] < h->graph.blocks)
+        return share_holder(g, wh_graph_mask(&h->graph, block), holder);
+    return 0;
+}
+
+static int add_block(struct grouping *g, uint32_t block) {
+    struct wh_holding *h = g->h;
+    struct wh_gap *gap = g->gap;
+    const char *holder, *creator = wh_texts_intern(&h->texts, wh_holding_creator(h, block));
+    const char *acquirer = g->acquirers ? g->acquirers[block] : NULL;
+    int hidden = 0, status = holder_of(g, block, &holder, &hidden);
+    holder = wh_texts_intern(&h->texts, holder);
+    if (status < 0 || !creator || !holder)
+        return status < 0 ? status : wh_fail(g->error, WH_ESYSTEM, "no memory for the matrix");
+    struct wh_key key = {(uintptr_t)creator, (uintptr_t)holder,
+                         (uintptr_t)acquirer << 1 | (unsigned)hidden};
+    uint32_t index = wh_map_find(&g->rows, key);
+    if (index == WH_MAP_NONE) {
+        index = gap->count;
+        if (wh_array_reserve(&gap->rows, &gap->room, (size_t)index + 1, sizeof(*gap->rows)) < 0)
+            return wh_fail(g->error, WH_ESYSTEM, "no memory for the matrix");
+        status = wh_map_add(&g->rows, key, index, g->error);
+        if (status < 0)
+            return status;
+        gap->rows[gap->count++] = (struct wh_gap_row){
+            .creator = creator, .holder = holder, .acquirer = acquirer, .hidden = hidden != 0};
+    }
+    uint64_t size = h->heap.nodes[block].size;
+    struct wh_gap_row *row = &gap->rows[index];
+    row->bytes += size;
+    row->objects++;
+    gap->row_of[block] = index;
+    if (g->visible[block] != WH_VISIBLE_UNKNOWN) {
+        row->pinned_bytes += size;
+        row->visible_bytes += g->visible[block];
+    }
+    if (h->graph.lost_state[block] != WH_LOST_NOT)
+        gap->lost_bytes += size;
+    else
+        gap->held_bytes += size;
+    gap->hidden_bytes += hidden ? size : 0;
+    gap->shared_bytes += h->graph.top[block] < h->graph.blocks ? size : 0;
+    return 0;
+}
+
+/* Down the dominator tree: a block adds what it retains to its row unless a block of the same row,
+ * which retains it too, lies above it. */
+static int retain(struct wh_holding *h, struct wh_gap *gap, struct wh_error *error) {
+    struct wh_csr children;
+    int status = wh_graph_children(&h->graph, &children, error);
+    if (status < 0)
+        return status;
+    uint32_t *active = calloc(gap->count ? gap->count : 1, sizeof(*active)), v = h->graph.super;
+    if (!active) {
+        wh_csr_release(&children);
+        return wh_fail(error, WH_ESYSTEM, "no memory for the matrix");
+    }
+    uint32_t *cursor = malloc(h->graph.vertices * sizeof(*cursor));
+    if (cursor)
+        memcpy(cursor, children.offset, h->graph.vertices * sizeof(*cursor));
+    while (cursor && v != WH_GRAPH_NONE) {
+        if (cursor[v] < children.offset[v + 1]) {
+            v = children.target[cursor[v]++];
+            if (v < h->graph.blocks && active[gap->row_of[v]]++ == 0)
+                gap->rows[gap->row_of[v]].retained_bytes += h->graph.retained_bytes[v];
+        } else {
+            if (v < h->graph.blocks)
+                active[gap->row_of[v]]--;
+            v = h->graph.idom[v];
+        }
+    }
+    if (!cursor)
+        status = wh_fail(error, WH_ESYSTEM, "no memory for the matrix");
+    free(cursor);
+    free(active);
+    wh_csr_release(&children);
+    return status;
+}
+
+static int by_bytes(const void *a, const void *b) {
+    const struct wh_gap_row *x = a, *y = b;
+    if (x->bytes != y->bytes)
+        return x->bytes < y->bytes ? 1 : -1;
+    int c = strcmp(x->creator, y->creator);
+    c = c ? c : strcmp(x->holder, y->holder);
+    if (c)
+        return c;
+    c = strcmp(x->acquirer ? x->acquirer : "", y->acquirer ? y->acquirer : "");
+    return c ? c : (int)y->hidden - (int)x->hidden;
+}
+
+int wh_gap_build(struct wh_holding *h, const uint64_t *visible, const char *const *acquirers,
+                 struct wh_gap *ret, struct wh_error *error) {
+    struct grouping g = {
+        .h = h, .gap = ret, .visible = visible, .acquirers = acquirers, .error = error};
+    *ret = (struct wh_gap){0};
+    ret->row_of = calloc(h->graph.blocks ? h->graph.blocks : 1, sizeof(*ret->row_of));
+    int status = ret->row_of ? 0 : wh_fail(error, WH_ESYSTEM, "no memory for the matrix");
+    for (uint32_t b = 0; b < h->graph.blocks && status == 0; b++)
+        status = add_block(&g, b);
+    if (status == 0)
+        status = retain(h, ret, error);
+    wh_map_release(&g.rows);
+    wh_map_release(&g.shares);
+    free(g.names);
+    if (status < 0) {
+        wh_gap_release(ret);
+        return status;
+    }
+    free(ret->row_of); /* sorting makes it wrong, and nobody needs it further */
+    ret->row_of = NULL;
+    if (ret->count)
+        qsort(ret->rows, ret->count, sizeof(*ret->rows), by_bytes);
+    return 0;
+}
+
+void wh_gap_release(struct wh_gap *gap) {
+    free(gap->rows);
+    free(gap->row_of);
+    *gap = (struct wh_gap){0};
+}

@@ -1,0 +1,18 @@
+/* Holders of a trace: fills root, held, path, reference, gap, share_group and snapshot.*_bytes.
+ *
+ * Runs after wh_symbol_resolve(): creators must have names. Context: analyzer, one thread. */
+#ifndef WH_HOLDER_HOLDER_H
+#define WH_HOLDER_HOLDER_H
+
+#include "base/error.h"
+#include "schema/store.h"
+
+/* Analyzes every snapshot that was not analyzed yet (snapshot.held_bytes IS NULL). Cheap when
+ * nothing is new. The store must be open for writing. A snapshot without a heap is left as it is.
+ */
+int wh_holder_resolve(struct wh_store *store, struct wh_error *error);
+
+/* As wh_holder_resolve() after dropping what was concluded: for better names or new rules. */
+int wh_holder_resolve_again(struct wh_store *store, struct wh_error *error);
+
+#endif

@@ -1,0 +1,18 @@
+/* Writing what a solved snapshot says into the trace's tables. Context: one thread. */
+#ifndef WH_HOLDER_ROWS_H
+#define WH_HOLDER_ROWS_H
+
+#include "analyzer/holder/gap.h"
+#include "analyzer/holder/holding.h"
+
+#define WH_REFERENCE_ROWS_MAX  5000000u /* all edges as rows up to here, */
+#define WH_REFERENCE_PER_BLOCK 8u       /* above it the strongest into each block */
+
+/* visible: wh_holding_visible(); acquirer_stacks: per block, NULL = no pool is annotated. */
+int wh_rows_write(struct wh_holding *h, const struct wh_gap *gap, const uint64_t *visible,
+                  const uint32_t *acquirer_stacks, struct wh_error *error);
+
+/* "plain", "(ptr,len)" ...: reference.evidence and block cards; NULL for none. */
+const char *wh_evidence_name(unsigned evidence);
+
+#endif

@@ -1,0 +1,188 @@
+/* Holders on objects made by hand: conservation, names, keepers, shares, pins, lost blocks. */
+#include "hand_heap.h"
+
+struct message {
+    uint64_t id;
+    char *text;
+    uint64_t length;
+};
+
+struct node {
+    struct node *next;
+    struct message *msg;
+};
+
+static struct {
+    struct node *buckets[16];
+    uint64_t count;
+} cache;
+static struct node *other_list;
+static struct node *weak_list;
+
+#define CACHE_FILE "cache.c"
+
+/* Two requests' texts kept by a cache: the texts are created by the codec, the nodes by the cache.
+ */
+static struct hand *make_cache(unsigned messages) {
+    struct hand *h = calloc(1, sizeof(*h));
+    uint32_t put = hand_stack(h, "cache_put;handler;main", __FILE__);
+    uint32_t codec = hand_stack(h, "read_binary;decode;handler;main", "codec.c");
+    memset(&cache, 0, sizeof(cache));
+    other_list = weak_list = NULL;
+    for (unsigned i = 0; i < messages; i++) {
+        struct node *n = hand_new(h, sizeof(*n), put);
+        n->msg = hand_new(h, sizeof(*n->msg), codec);
+        n->msg->text = hand_new(h, 1000, codec);
+        n->next = cache.buckets[i % 4];
+        cache.buckets[i % 4] = n;
+    }
+    hand_root(h, &cache, sizeof(cache), WH_ROOT_GLOBAL);
+    hand_root(h, &other_list, sizeof(other_list), WH_ROOT_GLOBAL);
+    hand_root(h, &weak_list, sizeof(weak_list), WH_ROOT_GLOBAL);
+    return h;
+}
+
+static void every_byte_is_held_shared_or_lost(void **state) {
+    (void)state;
+    struct hand *h = make_cache(10);
+    uint32_t f = hand_stack(h, "f;main", "f.c");
+    other_list = cache.buckets[1]; /* shared with the cache */
+    hand_new(h, 77, f);            /* lost */
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(
+        hand_number(s,
+                    "SELECT live_bytes - held_bytes - lost_bytes - untracked_bytes FROM snapshot"),
+        0);
+    assert_int_equal(hand_number(s, "SELECT lost_bytes FROM snapshot"), 77);
+    assert_int_equal(
+        hand_number(s, "SELECT (SELECT sum(bytes) FROM gap) - live_bytes FROM snapshot"), 0);
+    assert_int_equal(
+        hand_number(s, "SELECT (SELECT sum(bytes) FROM share_group) - shared_bytes FROM snapshot"),
+        0);
+    assert_true(hand_number(s, "SELECT shared_bytes FROM snapshot") > 2000);
+    assert_int_equal(hand_number(s, "SELECT count(*) FROM held WHERE state = 'lost'"), 1);
+    wh_store_close(s);
+    hand_free(h);
+}
+
+static void the_holder_is_a_typed_path(void **state) {
+    (void)state;
+    struct hand *h = make_cache(10);
+    struct wh_store *s = hand_save(h);
+    assert_string_equal(hand_text(s, "SELECT holder FROM gap ORDER BY bytes DESC"),
+                        "cache.buckets[*]->next*->msg->text");
+    assert_int_equal(hand_number(s, "SELECT objects FROM gap ORDER BY bytes DESC"), 10);
+    assert_string_equal(hand_text(s, "SELECT creator FROM gap ORDER BY bytes DESC"), "read_binary");
+    assert_string_equal(hand_text(s, "SELECT holder FROM gap WHERE creator = 'cache_put'"),
+                        "cache.buckets[*]->next*");
+    wh_store_close(s);
+    hand_free(h);
+}
+
+/* The texts' creator stack knows nothing of the cache: hidden. The cache's own nodes are explained
+ * by the source file that defines the cache. */
+static void a_container_the_creator_does_not_explain_is_the_keeper(void **state) {
+    (void)state;
+    struct hand *h = make_cache(10);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT hidden FROM gap WHERE creator = 'cache_put'"), 0);
+    assert_int_equal(hand_number(s, "SELECT min(hidden) FROM gap WHERE creator = 'read_binary'"),
+                     1);
+    assert_string_equal(hand_text(s, "SELECT keeper FROM path WHERE text LIKE '%text'"),
+                        "cache.buckets[*]->next* [created by cache_put]");
+    assert_int_equal(hand_number(s, "SELECT gap_bytes FROM snapshot"), 10 * 1024);
+    wh_store_close(s);
+    hand_free(h);
+}
+
+static void shared_blocks_are_credited_to_nobody(void **state) {
+    (void)state;
+    struct hand *h = make_cache(4);
+    other_list = cache.buckets[1];
+    struct wh_store *s = hand_save(h);
+    assert_string_equal(
+        hand_text(s, "SELECT holder FROM gap WHERE holder LIKE 'shared%' ORDER BY bytes DESC"),
+        "shared: cache + other_list");
+    assert_int_equal(hand_number(s, "SELECT holders FROM held ORDER BY holders DESC"), 2);
+    assert_int_equal(hand_number(s, "SELECT exclusive_bytes FROM root WHERE name = 'other_list'"),
+                     0);
+    assert_int_equal(hand_number(s, "SELECT reachable_bytes FROM root WHERE name = 'other_list'"),
+                     1040);
+    assert_int_equal(hand_number(s, "SELECT effective_bytes FROM root WHERE name = 'other_list'"),
+                     520);
+    wh_store_close(s);
+    hand_free(h);
+}
+
+static void a_suspect_word_holds_nothing(void **state) {
+    (void)state;
+    struct hand *h = make_cache(4);
+    uint32_t f = hand_stack(h, "f;main", "f.c");
+    weak_list = hand_new(h, 64, f);
+    hand_weak(h, &weak_list);
+    other_list = cache.buckets[1]; /* a suspect word on a held block does not share it */
+    hand_weak(h, &other_list);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT lost_bytes FROM snapshot"), 64);
+    assert_int_equal(hand_number(s, "SELECT shared_bytes FROM snapshot"), 0);
+    assert_int_equal(
+        hand_number(s, "SELECT count(*) FROM reference WHERE class = 0 AND is_kept = 0"), 2);
+    wh_store_close(s);
+    hand_free(h);
+}
+
+/* One byte of a megabyte: interior, with its length beside it. */
+static void a_small_slice_pins_the_whole_block(void **state) {
+    (void)state;
+    static struct {
+        char *data;
+        uint64_t length;
+    } slice;
+    struct hand *h = calloc(1, sizeof(*h));
+    uint32_t receive = hand_stack(h, "receive;main", "net.c");
+    char *buffer = hand_new(h, 1 << 20, receive);
+    slice.data = buffer + 100;
+    slice.length = 1;
+    hand_slice(h, &slice.data, 1);
+    hand_root(h, &slice, sizeof(slice), WH_ROOT_GLOBAL);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT visible_bytes FROM held"), 1);
+    assert_int_equal(hand_number(s, "SELECT amplification FROM gap"), 1 << 20);
+    assert_int_equal(hand_number(s, "SELECT strength FROM held"), WH_EDGE_REASONED);
+    wh_store_close(s);
+    hand_free(h);
+}
+
+static void lost_cycles_and_what_hangs_below_are_told_apart(void **state) {
+    (void)state;
+    struct hand *h = calloc(1, sizeof(*h));
+    uint32_t f = hand_stack(h, "f;main", "f.c");
+    struct node *a = hand_new(h, sizeof(*a), f), *b = hand_new(h, sizeof(*b), f);
+    a->next = b;
+    b->next = a;
+    a->msg = hand_new(h, sizeof(*a->msg), f);
+    struct node *alone = hand_new(h, sizeof(*alone), f);
+    alone->msg = hand_new(h, sizeof(*alone->msg), f);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(
+        hand_number(s, "SELECT count(*) FROM held WHERE state = 'lost' AND cycle_objects = 2"), 2);
+    assert_int_equal(
+        hand_number(s, "SELECT count(*) FROM held WHERE state = 'lost' AND cycle_objects = 0"), 1);
+    assert_int_equal(hand_number(s, "SELECT count(*) FROM held WHERE state = 'lost_indirect'"), 2);
+    assert_int_equal(hand_number(s, "SELECT hidden FROM gap WHERE holder = 'lost'"), 0);
+    wh_store_close(s);
+    hand_free(h);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_byte_is_held_shared_or_lost),
+        cmocka_unit_test(the_holder_is_a_typed_path),
+        cmocka_unit_test(a_container_the_creator_does_not_explain_is_the_keeper),
+        cmocka_unit_test(shared_blocks_are_credited_to_nobody),
+        cmocka_unit_test(a_suspect_word_holds_nothing),
+        cmocka_unit_test(a_small_slice_pins_the_whole_block),
+        cmocka_unit_test(lost_cycles_and_what_hangs_below_are_told_apart),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
