@@ -2,6 +2,7 @@
  * preload. Not listed in the help: nobody types it. */
 #include <string.h>
 
+#include "analyzer/holder/holder.h"
 #include "analyzer/symbol/symbol.h"
 #include "command.h"
 #include "record/record.h"
@@ -21,7 +22,8 @@ static const char *const materialize_words[] = {"auto", "all", "none", NULL};
 
 /* Names now, while the modules are still what was recorded: plain SQL then sees functions. */
 static int resolve(struct wh_store *store, struct wh_error *error) {
-    return wh_symbol_resolve(store, error);
+    int rc = wh_symbol_resolve(store, error);
+    return rc ? rc : wh_holder_resolve(store, error);
 }
 
 static int run(struct wh_call *call) {

@@ -27,7 +27,7 @@ static int share_holder(struct grouping *g, uint64_t mask, const char **ret) {
     if (index == WH_MAP_NONE) {
         struct wh_text text = {0};
         wh_text_printf(&text, "shared: %s", wh_holding_share_name(g->h, mask));
-        const char *name = text.failed ? NULL : wh_texts_intern(&g->h->texts, text.data);
+        const char *name = text.failed ? NULL : wh_names_intern(&g->h->texts, text.data);
         wh_text_release(&text);
         index = g->name_count;
         if (!name ||
@@ -60,10 +60,10 @@ static int holder_of(struct grouping *g, uint32_t block, const char **holder, in
 static int add_block(struct grouping *g, uint32_t block) {
     struct wh_holding *h = g->h;
     struct wh_gap *gap = g->gap;
-    const char *holder, *creator = wh_texts_intern(&h->texts, wh_holding_creator(h, block));
+    const char *holder, *creator = wh_names_intern(&h->texts, wh_holding_creator(h, block));
     const char *acquirer = g->acquirers ? g->acquirers[block] : NULL;
     int hidden = 0, status = holder_of(g, block, &holder, &hidden);
-    holder = wh_texts_intern(&h->texts, holder);
+    holder = wh_names_intern(&h->texts, holder);
     if (status < 0 || !creator || !holder)
         return status < 0 ? status : wh_fail(g->error, WH_ESYSTEM, "no memory for the matrix");
     struct wh_key key = {(uintptr_t)creator, (uintptr_t)holder,

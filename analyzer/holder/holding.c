@@ -111,7 +111,7 @@ void wh_holding_close(struct wh_holding *h) {
     wh_frames_free(h->frames);
     wh_symbols_close(h->symbols);
     wh_heap_release(&h->heap);
-    wh_texts_release(&h->texts);
+    wh_names_release(&h->texts);
     free(h->order);
     free(h->first_edge);
     free(h);
@@ -162,7 +162,7 @@ const char *wh_holding_share_name(struct wh_holding *h, uint64_t mask) {
         wh_text_printf(&text, " + %u more", count - SHARE_NAMES);
     if (mask & WH_SHARE_OTHER)
         wh_text_puts(&text, count ? " + others" : "several small roots");
-    const char *name = text.failed ? NULL : wh_texts_intern(&h->texts, text.data);
+    const char *name = text.failed ? NULL : wh_names_intern(&h->texts, text.data);
     wh_text_release(&text);
     return name ? name : "?";
 }

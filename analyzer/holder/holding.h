@@ -19,7 +19,7 @@ struct wh_holding {
     struct wh_heap heap;
     struct wh_symbols *symbols;
     struct wh_frames *frames;
-    struct wh_texts texts;
+    struct wh_names texts;
     struct wh_variables variables;
     struct wh_graph_input input;
     struct wh_graph graph;

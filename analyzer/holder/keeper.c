@@ -53,7 +53,7 @@ static int find_keeper(struct keeper_walk *w, uint32_t stack, uint32_t node, con
         char text[2600];
         snprintf(text, sizeof(text), "%s [created by %s]", container_text(p, container),
                  p->nodes[container].creator_name);
-        *ret = wh_texts_intern(&w->h->texts, text);
+        *ret = wh_names_intern(&w->h->texts, text);
         return *ret ? 0 : WH_ESYSTEM;
     }
     uint32_t first = node;

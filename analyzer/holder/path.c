@@ -190,7 +190,7 @@ static int place_block(struct builder *b, uint32_t block) {
     char text[PATH_TEXT];
     wh_reading_text(&reading, from ? from->field : NULL, from ? from->creator_name : "?", 1, text,
                     sizeof(text));
-    const char *step = wh_texts_intern(&h->texts, text);
+    const char *step = wh_names_intern(&h->texts, text);
     if (!step)
         return wh_fail(b->error, WH_ESYSTEM, "no memory for paths");
     const struct wh_heap_node *node = &h->heap.nodes[block];
@@ -294,7 +294,7 @@ static int set_text(struct wh_holding *h, uint32_t i) {
     fits = snprintf(text, sizeof(text), "%.*s%s", (int)(sizeof(text) / 2), before, step);
     if (fits >= (int)sizeof(text) || strlen(before) > sizeof(text) / 2) /* absurdly deep */
         snprintf(text, sizeof(text), "%.900s…%.900s", before, step);
-    n->text = wh_texts_intern(&h->texts, text);
+    n->text = wh_names_intern(&h->texts, text);
     return n->text ? 0 : WH_ESYSTEM;
 }
 
@@ -332,7 +332,7 @@ static int set_holder(struct wh_holding *h, uint32_t i, uint64_t threshold) {
         n->holder = up;
     else {
         snprintf(text, sizeof(text), "%.2000s…", up);
-        n->holder = wh_texts_intern(&h->texts, text);
+        n->holder = wh_names_intern(&h->texts, text);
     }
     return n->holder ? 0 : WH_ESYSTEM;
 }

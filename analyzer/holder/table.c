@@ -21,7 +21,7 @@ static uint64_t text_hash(const char *text) {
     return mix(h);
 }
 
-static char *chunk_copy(struct wh_texts *t, const char *text) {
+static char *chunk_copy(struct wh_names *t, const char *text) {
     size_t bytes = strlen(text) + 1;
     if (bytes > t->chunk_left) {
         size_t size = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
@@ -49,7 +49,7 @@ static char **text_slot(char **slots, size_t capacity, const char *text) {
     return &slots[i];
 }
 
-static int texts_grow(struct wh_texts *t) {
+static int texts_grow(struct wh_names *t) {
     size_t capacity = t->capacity ? t->capacity * 2 : 256;
     char **slots = calloc(capacity, sizeof(*slots));
     if (!slots)
@@ -63,7 +63,7 @@ static int texts_grow(struct wh_texts *t) {
     return 0;
 }
 
-const char *wh_texts_intern(struct wh_texts *t, const char *text) {
+const char *wh_names_intern(struct wh_names *t, const char *text) {
     if (!text)
         text = "";
     if (t->count * 3 >= t->capacity * 2 && texts_grow(t) < 0)
@@ -76,12 +76,12 @@ const char *wh_texts_intern(struct wh_texts *t, const char *text) {
     return *slot;
 }
 
-void wh_texts_release(struct wh_texts *t) {
+void wh_names_release(struct wh_names *t) {
     for (size_t i = 0; i < t->chunk_count; i++)
         free(t->chunks[i]);
     free(t->chunks);
     free(t->slots);
-    *t = (struct wh_texts){0};
+    *t = (struct wh_names){0};
 }
 
 static uint32_t map_slot(const struct wh_key *keys, const uint32_t *values, uint32_t capacity,

@@ -9,7 +9,7 @@
 #include "base/error.h"
 
 /* Texts that live until the release; equal texts are the same pointer. */
-struct wh_texts {
+struct wh_names {
     char **slots;
     size_t capacity, count;
     char *chunk;
@@ -19,8 +19,8 @@ struct wh_texts {
 };
 
 /* NULL only when memory runs out; text NULL reads as "". */
-const char *wh_texts_intern(struct wh_texts *texts, const char *text);
-void wh_texts_release(struct wh_texts *texts);
+const char *wh_names_intern(struct wh_names *texts, const char *text);
+void wh_names_release(struct wh_names *texts);
 
 struct wh_key {
     uint64_t a, b, c;

@@ -13,7 +13,7 @@ struct resolver {
     struct wh_heap *heap;
     struct wh_symbols *symbols;
     int64_t process_id, at_ns;
-    struct wh_texts *texts;
+    struct wh_names *texts;
     struct wh_variables *vars;
     struct wh_map map;
     struct wh_error *error;
@@ -61,12 +61,12 @@ static struct wh_module *module_of(const struct resolver *r, const struct wh_hea
 }
 
 static const char *function_at(struct wh_symbols *symbols, int64_t process_id, int64_t at_ns,
-                               const struct wh_heap_root *root, struct wh_texts *texts) {
+                               const struct wh_heap_root *root, struct wh_names *texts) {
     char text[512] = "?";
     if (symbols && root->pc)
         wh_symbols_describe(symbols, process_id, root->pc, at_ns,
                             root->kind == WH_ROOT_STACK && root->number > 0, text, sizeof(text));
-    return wh_texts_intern(texts, text);
+    return wh_names_intern(texts, text);
 }
 
 /* --- one maker per kind: fills name, module, file, type, address, place, size --------------------
@@ -111,7 +111,7 @@ static void make_global(struct resolver *r, const struct wh_heap_root *root, uin
         v->place = 0;
         v->size = 0;
     }
-    v->name = wh_texts_intern(r->texts, v->name);
+    v->name = wh_names_intern(r->texts, v->name);
 }
 
 static void make_tls(struct resolver *r, const struct wh_heap_root *root, uint64_t slot,
@@ -134,7 +134,7 @@ static void make_tls(struct resolver *r, const struct wh_heap_root *root, uint64
     }
     if (is_infra_module(v->module))
         v->kind = WH_ROOT_INFRA;
-    v->name = wh_texts_intern(r->texts, text);
+    v->name = wh_names_intern(r->texts, text);
 }
 
 /* A thread's stack is called after its outermost function that is not the C library's. */
@@ -159,7 +159,7 @@ static void make_stack(struct resolver *r, const struct wh_heap_root *root,
     char text[300];
     const char *function = function_at(r->symbols, r->process_id, r->at_ns, outer, r->texts);
     snprintf(text, sizeof(text), "%s()", function ? function : "?");
-    v->name = wh_texts_intern(r->texts, text);
+    v->name = wh_names_intern(r->texts, text);
     v->address = low;
     v->size = high - low;
 }
@@ -183,7 +183,7 @@ static void make_other(struct resolver *r, const struct wh_heap_root *root,
     } else {
         snprintf(text, sizeof(text), "mapping %s", *given ? given : "(anonymous)");
     }
-    v->name = wh_texts_intern(r->texts, text);
+    v->name = wh_names_intern(r->texts, text);
 }
 
 static void make(struct resolver *r, const struct wh_heap_root *root, uint64_t slot,
@@ -389,7 +389,7 @@ static int tell_apart(struct resolver *r) {
             const char *slash = from ? strrchr(from, '/') : NULL;
             char text[512];
             snprintf(text, sizeof(text), "%s:%s", from ? (slash ? slash + 1 : from) : "?", v->name);
-            v->name = wh_texts_intern(r->texts, text);
+            v->name = wh_names_intern(r->texts, text);
             if (!v->name)
                 return wh_fail(r->error, WH_ESYSTEM, "no memory for the names of roots");
         }
@@ -401,7 +401,7 @@ static int tell_apart(struct resolver *r) {
         if (v->kind != WH_ROOT_INFRA)
             continue;
         snprintf(text, sizeof(text), "[%s] %s", v->module ? v->module : "runtime", v->name);
-        v->name = wh_texts_intern(r->texts, text);
+        v->name = wh_names_intern(r->texts, text);
         if (!v->name)
             return wh_fail(r->error, WH_ESYSTEM, "no memory for the names of roots");
     }
@@ -409,7 +409,7 @@ static int tell_apart(struct resolver *r) {
 }
 
 int wh_variables_resolve(struct wh_heap *heap, struct wh_symbols *symbols, int64_t process_id,
-                         int64_t at_ns, struct wh_texts *texts, struct wh_variables *ret,
+                         int64_t at_ns, struct wh_names *texts, struct wh_variables *ret,
                          struct wh_error *error) {
     *ret = (struct wh_variables){0};
     struct resolver r = {.heap = heap,
@@ -453,7 +453,7 @@ void wh_variables_release(struct wh_variables *variables) {
 
 static int stack_slot(const struct wh_heap_root *root, uint64_t from_offset,
                       struct wh_symbols *symbols, int64_t process_id, int64_t at_ns,
-                      struct wh_texts *texts, struct wh_slot *ret) {
+                      struct wh_names *texts, struct wh_slot *ret) {
     const struct wh_symbols_row *row =
         symbols ? wh_symbols_find(symbols, process_id, root->pc, at_ns) : NULL;
     struct wh_module *m = row ? wh_symbols_module(symbols, row->id) : NULL;
@@ -466,19 +466,19 @@ static int stack_slot(const struct wh_heap_root *root, uint64_t from_offset,
     int known =
         m && wh_variable_local(m, pc - row->load_bias, cfa_offset, &found) == 0 && found.name;
     if (found.function)
-        function = wh_texts_intern(texts, found.function);
+        function = wh_names_intern(texts, found.function);
     if (known)
         *ret = (struct wh_slot){.type = found.type, .offset = found.offset, .size = found.size};
     snprintf(text, sizeof(text), "%s()%s%s", function ? function : "?", known ? "::" : "",
              known ? found.name : "");
     ret->function = function;
-    ret->text = wh_texts_intern(texts, text);
+    ret->text = wh_names_intern(texts, text);
     return ret->text ? 0 : WH_ESYSTEM;
 }
 
 int wh_variables_slot(const struct wh_variables *variables, const struct wh_heap *heap,
                       struct wh_symbols *symbols, int64_t process_id, int64_t at_ns,
-                      struct wh_texts *texts, uint64_t edge, struct wh_slot *ret) {
+                      struct wh_names *texts, uint64_t edge, struct wh_slot *ret) {
     const struct wh_heap_edge *e = &heap->edges[edge];
     const struct wh_heap_root *root = &heap->roots[e->from & ~WH_FROM_ROOT];
     const struct wh_holder_variable *v = &variables->items[variables->edge_variable[edge]];

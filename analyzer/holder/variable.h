@@ -53,13 +53,13 @@ struct wh_slot {
 /* Names every word of a root that points into a block. Reorders the root edges of *heap: by
  * variable, a thread's outer frames first. symbols may be NULL: everything is unnamed then. */
 int wh_variables_resolve(struct wh_heap *heap, struct wh_symbols *symbols, int64_t process_id,
-                         int64_t at_ns, struct wh_texts *texts, struct wh_variables *ret,
+                         int64_t at_ns, struct wh_names *texts, struct wh_variables *ret,
                          struct wh_error *error);
 void wh_variables_release(struct wh_variables *variables);
 
 int wh_variables_slot(const struct wh_variables *variables, const struct wh_heap *heap,
                       struct wh_symbols *symbols, int64_t process_id, int64_t at_ns,
-                      struct wh_texts *texts, uint64_t edge, struct wh_slot *ret);
+                      struct wh_names *texts, uint64_t edge, struct wh_slot *ret);
 
 /* root.kind as a word. */
 const char *wh_root_kind_name(unsigned kind);

@@ -241,7 +241,6 @@ static inline struct wh_store *hand_save(struct hand *h) {
     char path[64];
     snprintf(path, sizeof(path), "/tmp/whoholds-hand-%d.db", (int)getpid());
     assert_int_equal(wh_store_create(path, WH_STORE_FORCE, &store, &error), 0);
-    unlink(path);
     static const char *const files[] = {"derived.sql", "symbol.sql", "holder.sql", "views.sql"};
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
         (void)wh_store_run_file(store, files[i], &error); /* create may have run some already */
@@ -251,6 +250,11 @@ static inline struct wh_store *hand_save(struct hand *h) {
         fail_msg("%s", error.text);
     wh_heap_release(&heap);
     return store;
+}
+
+static inline void hand_close(struct wh_store *store) {
+    unlink(wh_store_path(store));
+    wh_store_close(store);
 }
 
 /* First column of the first row as text, "" = no row or NULL. Valid until the next call. */

@@ -61,7 +61,7 @@ static void every_byte_is_held_shared_or_lost(void **state) {
         0);
     assert_true(hand_number(s, "SELECT shared_bytes FROM snapshot") > 2000);
     assert_int_equal(hand_number(s, "SELECT count(*) FROM held WHERE state = 'lost'"), 1);
-    wh_store_close(s);
+    hand_close(s);
     hand_free(h);
 }
 
@@ -75,7 +75,7 @@ static void the_holder_is_a_typed_path(void **state) {
     assert_string_equal(hand_text(s, "SELECT creator FROM gap ORDER BY bytes DESC"), "read_binary");
     assert_string_equal(hand_text(s, "SELECT holder FROM gap WHERE creator = 'cache_put'"),
                         "cache.buckets[*]->next*");
-    wh_store_close(s);
+    hand_close(s);
     hand_free(h);
 }
 
@@ -91,7 +91,7 @@ static void a_container_the_creator_does_not_explain_is_the_keeper(void **state)
     assert_string_equal(hand_text(s, "SELECT keeper FROM path WHERE text LIKE '%text'"),
                         "cache.buckets[*]->next* [created by cache_put]");
     assert_int_equal(hand_number(s, "SELECT gap_bytes FROM snapshot"), 10 * 1024);
-    wh_store_close(s);
+    hand_close(s);
     hand_free(h);
 }
 
@@ -110,7 +110,7 @@ static void shared_blocks_are_credited_to_nobody(void **state) {
                      1040);
     assert_int_equal(hand_number(s, "SELECT effective_bytes FROM root WHERE name = 'other_list'"),
                      520);
-    wh_store_close(s);
+    hand_close(s);
     hand_free(h);
 }
 
@@ -127,7 +127,7 @@ static void a_suspect_word_holds_nothing(void **state) {
     assert_int_equal(hand_number(s, "SELECT shared_bytes FROM snapshot"), 0);
     assert_int_equal(
         hand_number(s, "SELECT count(*) FROM reference WHERE class = 0 AND is_kept = 0"), 2);
-    wh_store_close(s);
+    hand_close(s);
     hand_free(h);
 }
 
@@ -149,7 +149,7 @@ static void a_small_slice_pins_the_whole_block(void **state) {
     assert_int_equal(hand_number(s, "SELECT visible_bytes FROM held"), 1);
     assert_int_equal(hand_number(s, "SELECT amplification FROM gap"), 1 << 20);
     assert_int_equal(hand_number(s, "SELECT strength FROM held"), WH_EDGE_REASONED);
-    wh_store_close(s);
+    hand_close(s);
     hand_free(h);
 }
 
@@ -170,7 +170,7 @@ static void lost_cycles_and_what_hangs_below_are_told_apart(void **state) {
         hand_number(s, "SELECT count(*) FROM held WHERE state = 'lost' AND cycle_objects = 0"), 1);
     assert_int_equal(hand_number(s, "SELECT count(*) FROM held WHERE state = 'lost_indirect'"), 2);
     assert_int_equal(hand_number(s, "SELECT hidden FROM gap WHERE holder = 'lost'"), 0);
-    wh_store_close(s);
+    hand_close(s);
     hand_free(h);
 }
 

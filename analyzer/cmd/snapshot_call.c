@@ -1,0 +1,94 @@
+/* Opening a trace for questions about holders. */
+#include "snapshot_call.h"
+
+#include "analyzer/holder/holder.h"
+#include "analyzer/symbol/symbol.h"
+#include "base/units.h"
+
+static int one_number(struct wh_store *store, const char *sql, const char *text, int64_t number,
+                      int64_t *ret, struct wh_error *error) {
+    struct wh_query *q;
+    int rc = wh_query_open(store, sql, &q, error);
+    if (rc)
+        return rc;
+    if (text)
+        wh_query_bind_text(q, 1, text);
+    else
+        wh_query_bind_int(q, 1, number);
+    rc = wh_query_step(q, error);
+    *ret = rc > 0 && wh_query_type(q, 0) != WH_CELL_NULL ? wh_query_int(q, 0) : 0;
+    wh_query_close(q);
+    return rc < 0 ? rc : 0;
+}
+
+int wh_call_find_snapshot(struct wh_call *call, struct wh_store *store, const char *wanted,
+                          int64_t *ret_snapshot) {
+    static const char largest[] =
+        "SELECT id FROM snapshot s WHERE ?1 = 0 AND held_bytes IS NOT NULL AND id = (SELECT "
+        "max(id) FROM "
+        "snapshot t WHERE t.process_id = s.process_id AND t.held_bytes IS NOT NULL) "
+        "ORDER BY live_bytes DESC, id LIMIT 1";
+    int64_t number = 0;
+    int rc;
+    if (!wanted) {
+        rc = one_number(store, largest, NULL, 0, ret_snapshot, &call->error);
+        if (!rc && !*ret_snapshot)
+            rc = wh_fail(&call->error, WH_ENOTFOUND,
+                         "'%s' has no snapshot to analyze: record with --snapshot=exit (the "
+                         "default), or take "
+                         "one with `whoholds snapshot PID`",
+                         wh_store_path(store));
+        return rc;
+    }
+    if (wh_parse_int(wanted, &number) == 0)
+        rc = one_number(store, "SELECT id FROM snapshot WHERE id = ?1", NULL, number, ret_snapshot,
+                        &call->error);
+    else
+        rc = one_number(store, "SELECT max(id) FROM snapshot WHERE label = ?1", wanted, 0,
+                        ret_snapshot, &call->error);
+    if (!rc && !*ret_snapshot)
+        rc = wh_fail(&call->error, WH_ENOTFOUND,
+                     "there is no snapshot '%s' in '%s': `whoholds snapshots` lists them", wanted,
+                     wh_store_path(store));
+    return rc;
+}
+
+/* Traces that the recorder could not analyze any more are analyzed on first use. */
+static int analyze(struct wh_call *call, const char *path, struct wh_store **store) {
+    int64_t waiting;
+    int rc =
+        one_number(*store,
+                   "SELECT count(*) FROM snapshot WHERE held_bytes IS NULL AND ?1 = 0 AND EXISTS "
+                   "(SELECT 1 FROM snapshot_chunk c WHERE c.snapshot_id = snapshot.id)",
+                   NULL, 0, &waiting, &call->error);
+    if (rc || !waiting)
+        return rc;
+    wh_store_close(*store);
+    *store = NULL;
+    rc = wh_store_open(path, WH_STORE_WRITE, store, &call->error);
+    if (!rc)
+        rc = wh_symbol_resolve(*store, &call->error);
+    return rc ? rc : wh_holder_resolve(*store, &call->error);
+}
+
+int wh_call_open_snapshot_of(struct wh_call *call, const char *path, const char *wanted,
+                             struct wh_store **ret_store, int64_t *ret_snapshot) {
+    *ret_store = NULL;
+    int rc = wh_store_open(path, WH_STORE_READ, ret_store, &call->error);
+    if (!rc)
+        rc = analyze(call, path, ret_store);
+    return rc ? rc : wh_call_find_snapshot(call, *ret_store, wanted, ret_snapshot);
+}
+
+int wh_call_open_snapshot(struct wh_call *call, int operand, struct wh_store **ret_store,
+                          int64_t *ret_snapshot) {
+    return wh_call_open_snapshot_of(call, call->args.operands[operand],
+                                    wh_arguments_text(&call->args, "snapshot"), ret_store,
+                                    ret_snapshot);
+}
+
+int wh_call_finish(struct wh_call *call, struct wh_output *out, struct wh_store *store, int rc) {
+    int finished = wh_output_finish(out, rc ? NULL : &call->error);
+    wh_store_close(store);
+    return rc ? rc : finished;
+}

@@ -1,0 +1,34 @@
+/* What the commands about holders begin with: the trace, its snapshots analyzed, and the one asked
+ * for. */
+#ifndef WH_CMD_SNAPSHOT_CALL_H
+#define WH_CMD_SNAPSHOT_CALL_H
+
+#include "command.h"
+
+#define WH_OPTION_SNAPSHOT                                                                         \
+    {                                                                                              \
+        "snapshot", 's', "N|LABEL",                                                                \
+            "the snapshot's number or label in `whoholds snapshots`; without it the last one of "  \
+            "the process that holds most",                                                         \
+            NULL                                                                                   \
+    }
+
+/* Opens the trace and analyzes snapshots that wait for it (needs to write then). *ret_snapshot: the
+ * one that
+ * --snapshot names, else the default one. WH_ENOTFOUND: there is none, and why. *ret_store may be
+ * set then: the caller closes it in any case. */
+int wh_call_open_snapshot(struct wh_call *call, int operand, struct wh_store **ret_store,
+                          int64_t *ret_snapshot);
+
+/* The same for a trace and a snapshot given as texts; wanted NULL = the default one. */
+int wh_call_open_snapshot_of(struct wh_call *call, const char *path, const char *wanted,
+                             struct wh_store **ret_store, int64_t *ret_snapshot);
+
+/* snapshot.id for what a user typed: number or label (the last that has it). */
+int wh_call_find_snapshot(struct wh_call *call, struct wh_store *store, const char *wanted,
+                          int64_t *ret_snapshot);
+
+/* Ends a result: the output's own failure counts when there was none before. */
+int wh_call_finish(struct wh_call *call, struct wh_output *out, struct wh_store *store, int rc);
+
+#endif

@@ -1,0 +1,113 @@
+/* The paragraph above the matrix. Every number in it is a sum of rows that the reader can look up.
+ */
+#include "analyzer/holder/verdict.h"
+
+#include <string.h>
+
+#include "base/units.h"
+
+struct sums {
+    int64_t live, objects, held, shared, lost, untracked, gap;
+};
+
+static int load_sums(struct wh_store *store, int64_t snapshot_id, struct sums *s,
+                     struct wh_error *error) {
+    struct wh_query *q;
+    int rc = wh_query_open(store,
+                           "SELECT live_bytes, live_objects, held_bytes, shared_bytes, lost_bytes, "
+                           "untracked_bytes, gap_bytes FROM snapshot WHERE id = ?1",
+                           &q, error);
+    if (rc)
+        return rc;
+    wh_query_bind_int(q, 1, snapshot_id);
+    rc = wh_query_step(q, error);
+    if (rc > 0)
+        *s = (struct sums){wh_query_int(q, 0), wh_query_int(q, 1), wh_query_int(q, 2),
+                           wh_query_int(q, 3), wh_query_int(q, 4), wh_query_int(q, 5),
+                           wh_query_int(q, 6)};
+    wh_query_close(q);
+    if (rc == 0)
+        return wh_fail(error, WH_ENOTFOUND, "there is no snapshot %lld", (long long)snapshot_id);
+    return rc < 0 ? rc : 0;
+}
+
+static int percent(int64_t part, int64_t whole) {
+    return whole > 0 ? (int)((double)part * 100 / (double)whole + 0.5) : 0;
+}
+
+/* The heaviest row: who made it, who has it, and whether the first would lead to the second. */
+static void say_row(struct wh_text *text, const struct wh_query *q, const struct sums *s) {
+    char bytes[WH_UNITS_TEXT], objects[WH_UNITS_TEXT];
+    const char *creator = wh_query_text(q, 0), *holder = wh_query_text(q, 1);
+    int is_lost = strcmp(holder, "lost") == 0;
+    wh_text_printf(text, "%s, %d %% of what is live, in %s block%s, was created by `%s` and is ",
+                   wh_format_bytes(bytes, wh_query_int(q, 3)), percent(wh_query_int(q, 3), s->live),
+                   wh_format_count(objects, wh_query_int(q, 2)), wh_query_int(q, 2) == 1 ? "" : "s",
+                   creator);
+    if (is_lost)
+        wh_text_puts(text, "lost: nothing refers to it any more.");
+    else if (strncmp(holder, "shared: ", 8) == 0)
+        wh_text_printf(text, "kept by several holders at once (%s).", holder + 8);
+    else
+        wh_text_printf(text, "held by `%s`.", holder);
+    if (is_lost)
+        return;
+    if (wh_query_int(q, 5))
+        wh_text_printf(
+            text,
+            " A creator profile alone would blame `%s`: nothing on its stack leads to that holder.",
+            creator);
+    else
+        wh_text_puts(
+            text, " The creator's stack leads to that holder, so a creator profile finds it too.");
+    if (wh_query_type(q, 4) != WH_CELL_NULL && wh_query_real(q, 4) >= 2)
+        wh_text_printf(text, " The references that keep it see 1 byte in %.0f of it.",
+                       wh_query_real(q, 4));
+}
+
+static void say_rest(struct wh_text *text, const struct sums *s) {
+    char bytes[WH_UNITS_TEXT];
+    wh_text_printf(text,
+                   " Attribution gap %.2f: for %d %% of the held bytes a creator profile cannot "
+                   "name the holder.",
+                   s->held ? (double)s->gap / (double)s->held : 0.0, percent(s->gap, s->held));
+    if (s->shared)
+        wh_text_printf(text, " %s is shared by two or more holders.",
+                       wh_format_bytes(bytes, s->shared));
+    if (s->lost)
+        wh_text_printf(text, " %s is lost (live, and nothing refers to it).",
+                       wh_format_bytes(bytes, s->lost));
+    else
+        wh_text_puts(text, " Nothing is lost: a leak checker would report no leak.");
+    if (s->untracked)
+        wh_text_printf(text, " %s of the live bytes is not in the image of memory.",
+                       wh_format_bytes(bytes, s->untracked));
+}
+
+int wh_verdict(struct wh_store *store, int64_t snapshot_id, struct wh_text *text,
+               struct wh_error *error) {
+    struct sums s = {0};
+    struct wh_query *q;
+    int rc = load_sums(store, snapshot_id, &s, error);
+    if (rc)
+        return rc;
+    if (s.live == 0) {
+        wh_text_puts(text, "Nothing was live at this snapshot.");
+        return 0;
+    }
+    rc = wh_query_open(store,
+                       "SELECT creator, holder, objects, bytes, amplification, hidden FROM gap "
+                       "WHERE snapshot_id = ?1 ORDER BY bytes DESC, rowid LIMIT 1",
+                       &q, error);
+    if (rc)
+        return rc;
+    wh_query_bind_int(q, 1, snapshot_id);
+    rc = wh_query_step(q, error);
+    if (rc > 0)
+        say_row(text, q, &s);
+    wh_query_close(q);
+    if (rc < 0)
+        return rc;
+    say_rest(text, &s);
+    return text->failed ? wh_fail(error, WH_ESYSTEM, "no memory for the verdict") : 0;
+}
