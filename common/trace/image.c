@@ -24,6 +24,7 @@ int wh_image_init(struct wh_image *image, uint32_t id, uint64_t ms_ticks,
 
 static void free_fork(struct wh_fork *fork) {
     wh_pair_release(&fork->pair);
+    wh_pools_release(&fork->pools);
     free(fork);
 }
 
@@ -33,6 +34,7 @@ void wh_image_release_events(struct wh_image *image) {
             wh_image_drop_thread(image, image->threads[b]);
     wh_merge_release(&image->merge);
     wh_pair_release(&image->pair);
+    wh_pools_release(&image->pools);
 }
 
 void wh_image_release(struct wh_image *image) {
@@ -101,6 +103,10 @@ static int fork_begins(struct wh_image *image, const struct wh_event *e) {
         free(fork);
         return -1;
     }
+    if (wh_pools_clone(&image->pools, &fork->pools)) {
+        free_fork(fork);
+        return -1;
+    }
     fork->next = image->forks;
     image->forks = fork;
     return 0;
@@ -149,6 +155,8 @@ static int fork_child(struct wh_image *child, const struct wh_event *e) {
     child->pair = fork->pair;
     child->pair.process_id = child->id;
     child->pair.sink = sink;
+    wh_pools_release(&child->pools);
+    child->pools = fork->pools;
     *at = fork->next;
     free(fork);
     return 0;
@@ -160,11 +168,19 @@ static int fork_child(struct wh_image *child, const struct wh_event *e) {
 static int on_event(struct wh_image *image, struct wh_stream *s) {
     struct wh_event *e = &s->head;
     switch (e->kind) {
-    case WH_EV_ALLOC:
     case WH_EV_FREE:
     case WH_EV_REALLOC:
+        if (image->pools.count)
+            (void)wh_pools_event(&image->pools, e); /* never allocates for these kinds */
+        __attribute__((fallthrough));
+    case WH_EV_ALLOC:
         e->stack = wh_nodes_id(&image->nodes, e->stack);
         return wh_pair_event(&image->pair, &s->pair, e);
+    case WH_EV_POOL:
+        e->stack = wh_nodes_id(&image->nodes, e->stack);
+        if (wh_pools_event(&image->pools, e))
+            return -1;
+        break;
     case WH_EV_FORK:
         if (e->detail == 0) {
             int rc = fork_begins(image, e);

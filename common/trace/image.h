@@ -10,6 +10,7 @@
 #include "trace/merge.h"
 #include "trace/nodes.h"
 #include "trace/pair.h"
+#include "trace/pool.h"
 
 #define WH_IMAGE_BUCKETS 64u
 
@@ -19,6 +20,7 @@ struct wh_fork {
     uint64_t token;
     uint64_t child_pid; /* 0 = not told yet */
     struct wh_pair pair;
+    struct wh_pools pools;
 };
 
 /* A thread of an image: a stream and what only the table of threads needs. */
@@ -45,6 +47,7 @@ struct wh_image {
     uint32_t parent_id; /* by FORK; 0 = none */
     struct wh_image_calls calls;
     struct wh_pair pair;
+    struct wh_pools pools; /* what annotated pools said of its live blocks */
     struct wh_merge merge;
     struct wh_nodes nodes;
     struct wh_image_thread *threads[WH_IMAGE_BUCKETS];
