@@ -48,7 +48,12 @@ struct wh_process {
     uint64_t malformed_events;
     struct wh_mapped *modules;
     size_t module_count, module_room;
+    uint64_t snapshot_ns;    /* CLOCK_MONOTONIC of its last planned snapshot; 0 = none */
+    uint64_t snapshot_bytes; /* live then */
+    uint32_t request_waits;  /* polls that a request could not be served yet */
 };
+
+struct wh_snap; /* a snapshot whose image is being read: snap.c */
 
 /* What the recorder knows of a block of the arena. */
 struct wh_block_view {
@@ -73,7 +78,9 @@ struct wh_recorder {
     struct wh_block_view *views;
     uint64_t previous_ticks; /* shifted, of the poll before this one: the watermark */
     uint64_t poll_bytes;     /* copied in this poll */
-    uint64_t bytes, events, snapshots;
+    uint64_t bytes, events;
+    struct wh_snap *snaps; /* being read */
+    uint32_t snap_count, last_snapshot_id;
     uint32_t last_thread_id, last_module_id, next_node_id;
     unsigned char *node_seen; /* bitmap by trace-wide node id */
     size_t node_seen_bytes;
@@ -123,6 +130,11 @@ uint32_t wh_recorder_extend(void *process, uint32_t extent);
 void wh_recorder_write_process(struct wh_recorder *r, struct wh_process *p);
 void wh_recorder_write_thread(struct wh_recorder *r, struct wh_process *p,
                               struct wh_image_thread *t);
+
+/* --- snap.c --- */
+void wh_recorder_snapshots(struct wh_recorder *r); /* serves requests, follows the plan */
+/* Stores what was read meanwhile; wait = all of it, to the end. */
+void wh_recorder_collect(struct wh_recorder *r, bool wait);
 
 /* --- serve.c --- */
 void wh_recorder_need_clock(struct wh_recorder *r);

@@ -242,7 +242,9 @@ static void poll_once(struct wh_recorder *r) {
     atomic_fetch_add_explicit(&r->session->recorder_beat, 1, memory_order_relaxed);
     wh_recorder_discover(r);
     wh_recorder_drain(r);
+    wh_recorder_snapshots(r);
     wh_recorder_pair(r);
+    wh_recorder_collect(r, false);
     wh_recorder_grow(r);
     r->previous_ticks = now_ticks;
     r->bytes += r->poll_bytes;
@@ -349,6 +351,7 @@ static int write_totals(struct wh_recorder *r, struct wh_error *error) {
 
 static int write_end(struct wh_recorder *r, struct wh_error *error) {
     wh_recorder_need_clock(r);
+    wh_recorder_collect(r, true);
     struct wh_store *store = wh_content_store(r->content);
     int rc = 0;
     if (store) {

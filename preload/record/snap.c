@@ -1,0 +1,379 @@
+/* Snapshots: when they are taken, the moment in which everything stands still, and their rows.
+ *
+ * The recorder's main thread freezes the process; in that moment it drains and keeps a
+ * copy-on-write clone of the live table, which costs microseconds whatever the heap. The frozen
+ * image is read by a thread of its own while draining goes on. What is hard is who may touch the
+ * clone: its pages are shared with the live table, so the reader only reads and the main thread
+ * releases it. */
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "record/recorder.h"
+#include "record/snapshot.h"
+
+#define READERS_MAX       2u
+#define PEAK_PAUSE_NS     100000000u
+#define PEAK_BYTES_MIN    (1u << 20)
+#define PEAKS_KEPT        3
+#define REQUEST_WAITS_MAX 2000u
+
+static const char *const reasons[] = {"", "exit", "api", "command", "peak", "interval", "signal"};
+
+struct wh_snap {
+    struct wh_snap *next;
+    uint32_t id, process_id;
+    uint32_t reason; /* enum wh_snapshot_reason */
+    char label[64];
+    uint64_t at_ns, live_objects, live_bytes;
+    struct wh_pair clone; /* nothing but the live table; released by the main thread */
+    struct wh_pools pools;
+    struct wh_frozen *frozen;
+    struct wh_live_block *blocks;
+    uint64_t block_count;
+    struct wh_heap heap;
+    struct wh_snapshot_figures figures;
+    struct wh_error error;
+    int result;
+    pthread_t thread;
+    bool has_thread;
+    _Atomic bool is_done;
+};
+
+/* --- the moment
+ * ------------------------------------------------------------------------------------ */
+
+struct moment {
+    struct wh_recorder *recorder;
+    struct wh_process *process;
+    struct wh_snap *snap;
+    int result;
+};
+
+/* Every thread stands still: what they published is all there is. */
+static void frozen(void *arg) {
+    struct moment *m = arg;
+    struct wh_recorder *r = m->recorder;
+    struct wh_image *image = &m->process->image;
+    uint64_t now = wh_recorder_now(r);
+    wh_recorder_drain(r);
+    for (struct wh_image_thread *t = wh_image_next_thread(image, NULL); t;
+         t = wh_image_next_thread(image, t))
+        t->stream.busy = false;
+    m->result = wh_image_run(image, UINT64_MAX);
+    if (!m->result)
+        m->result = wh_live_clone(&image->pair.live, &m->snap->clone.live);
+    if (!m->result)
+        m->result = wh_pools_clone(&image->pools, &m->snap->pools);
+    image->pair.snapshot_number = image->pair.last_number;
+    m->snap->live_objects = image->pair.ledger.live_objects;
+    m->snap->live_bytes = image->pair.ledger.live_bytes;
+    m->snap->at_ns = now; /* ticks until the clock is known */
+}
+
+/* The modules mapped now; the array is the caller's, the paths are the process's. */
+static struct wh_snapshot_module *mapped_modules(const struct wh_process *p, uint32_t *ret_count) {
+    struct wh_snapshot_module *list = calloc(p->module_count + 1, sizeof *list);
+    uint32_t count = 0;
+    for (size_t i = 0; list && i < p->module_count; i++) {
+        const struct wh_mapped *m = &p->modules[i];
+        if (m->is_mapped && m->path)
+            list[count++] =
+                (struct wh_snapshot_module){m->id, m->start, m->end, m->load_bias, m->path};
+    }
+    *ret_count = count;
+    return list;
+}
+
+static int freeze(struct wh_recorder *r, struct wh_process *p, struct wh_snap *snap) {
+    struct moment moment = {r, p, snap, 0};
+    struct wh_snapshot_job job = {
+        .pid = (pid_t)p->pid,
+        .session = r->session,
+        .slot = wh_session_slot(r->session, p->slot),
+        .frozen = frozen,
+        .arg = &moment,
+    };
+    struct wh_snapshot_module *modules = mapped_modules(p, &job.module_count);
+    if (!modules)
+        return wh_fail(&snap->error, WH_ESYSTEM, "out of memory");
+    job.modules = modules;
+    int rc = wh_snapshot_freeze(&job, &snap->frozen, &snap->figures, &snap->error);
+    free(modules);
+    if (!rc && moment.result) {
+        wh_snapshot_abandon(snap->frozen);
+        snap->frozen = NULL;
+        rc = wh_fail(&snap->error, WH_ESYSTEM, "out of memory");
+    }
+    return rc;
+}
+
+/* --- reading the image
+ * ----------------------------------------------------------------------------- */
+
+static void add_block(void *arg, const struct wh_live *b) {
+    struct wh_snap *s = arg;
+    s->blocks[s->block_count++] = (struct wh_live_block){
+        .address = b->address,
+        .size = b->size,
+        .allocation_id = wh_allocation_id(s->process_id, b->number),
+        .stack_id = b->stack,
+        .alloc_kind = b->kind,
+    };
+}
+
+static void *read_image(void *arg) {
+    struct wh_snap *s = arg;
+    s->blocks = malloc((s->clone.live.count + 1) * sizeof *s->blocks);
+    if (s->blocks) {
+        wh_pair_each(&s->clone, add_block, s);
+        s->result = wh_snapshot_scan(s->frozen, s->blocks, s->block_count, &s->heap, &s->figures,
+                                     &s->error);
+    } else {
+        wh_snapshot_abandon(s->frozen);
+        s->result = wh_fail(&s->error, WH_ESYSTEM, "out of memory");
+    }
+    s->frozen = NULL;
+    atomic_store(&s->is_done, true);
+    return NULL;
+}
+
+static void start_reading(struct wh_recorder *r, struct wh_snap *s) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    s->has_thread =
+        r->snap_count < READERS_MAX && pthread_create(&s->thread, NULL, read_image, s) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    r->snap_count++;
+    s->next = r->snaps;
+    r->snaps = s;
+    if (!s->has_thread)
+        (void)read_image(s);
+}
+
+/* --- rows
+ * ------------------------------------------------------------------------------------------ */
+
+static int write_row(struct wh_store *store, const struct wh_snap *s, struct wh_error *error) {
+    struct wh_query *q;
+    int rc = wh_query_open(store,
+                           "INSERT INTO snapshot(id, process_id, at_ns, reason, label, mode,"
+                           " pause_ns, stop_ns, fork_ns, scan_ns, image_bytes, live_objects,"
+                           " live_bytes, unknown_blocks, caveats)"
+                           " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
+                           " ?15)",
+                           &q, error);
+    if (rc)
+        return rc;
+    const struct wh_snapshot_figures *f = &s->figures;
+    wh_query_bind_int(q, 1, s->id);
+    wh_query_bind_int(q, 2, s->process_id);
+    wh_query_bind_int(q, 3, (int64_t)s->at_ns);
+    wh_query_bind_text(q, 4, reasons[s->reason]);
+    wh_query_bind_text(q, 5, s->label[0] ? s->label : NULL);
+    wh_query_bind_text(q, 6, f->mode ? f->mode : "stop");
+    wh_query_bind_int(q, 7, (int64_t)f->pause_ns);
+    wh_query_bind_int(q, 8, (int64_t)f->stop_ns);
+    if (f->fork_ns)
+        wh_query_bind_int(q, 9, (int64_t)f->fork_ns);
+    wh_query_bind_int(q, 10, (int64_t)f->scan_ns);
+    wh_query_bind_int(q, 11, (int64_t)f->image_bytes);
+    wh_query_bind_int(q, 12, (int64_t)s->live_objects);
+    wh_query_bind_int(q, 13, (int64_t)s->live_bytes);
+    wh_query_bind_int(q, 14, f->unknown_blocks);
+    wh_query_bind_text(q, 15, f->caveats[0] ? f->caveats : NULL);
+    rc = wh_query_step(q, error);
+    wh_query_close(q);
+    return rc < 0 ? rc : 0;
+}
+
+struct pool_writer {
+    const struct wh_snap *snap;
+    const struct wh_clock_map *clock;
+    size_t at;
+};
+
+static int next_pooled(void *arg, struct wh_cell *cells) {
+    struct pool_writer *w = arg;
+    const struct wh_pools *pools = &w->snap->pools;
+    while (w->at < pools->capacity) {
+        const struct wh_pooled *p = &pools->slots[w->at++];
+        struct wh_live block;
+        if (!p->address || p->pool >= pools->name_count ||
+            !wh_live_find(&w->snap->clone.live, p->address, &block))
+            continue;
+        wh_cell_int(&cells[0], w->snap->id);
+        wh_cell_int(&cells[1], (int64_t)wh_allocation_id(w->snap->process_id, block.number));
+        wh_cell_text(&cells[2], pools->names[p->pool]);
+        if (p->acquirer_stack)
+            wh_cell_int(&cells[3], p->acquirer_stack);
+        wh_cell_int(&cells[4], (int64_t)wh_clock_ns(w->clock, p->acquired_ticks));
+        wh_cell_int(&cells[5], (int64_t)p->acquisitions);
+        wh_cell_int(&cells[6], p->is_idle);
+        return 1;
+    }
+    return 0;
+}
+
+/* Of the snapshots at peaks only the last few are worth their room. */
+static int drop_old_peaks(struct wh_store *store, const struct wh_snap *s, struct wh_error *error) {
+    static const char *const statements[] = {
+        "DELETE FROM snapshot_chunk WHERE snapshot_id IN (SELECT id FROM snapshot"
+        " WHERE process_id = ?1 AND reason = 'peak' ORDER BY id DESC LIMIT -1 OFFSET ?2)",
+        "DELETE FROM pooled WHERE snapshot_id IN (SELECT id FROM snapshot"
+        " WHERE process_id = ?1 AND reason = 'peak' ORDER BY id DESC LIMIT -1 OFFSET ?2)",
+        "DELETE FROM snapshot WHERE id IN (SELECT id FROM snapshot"
+        " WHERE process_id = ?1 AND reason = 'peak' ORDER BY id DESC LIMIT -1 OFFSET ?2)",
+    };
+    int rc = 0;
+    for (size_t i = 0; !rc && i < sizeof statements / sizeof *statements; i++) {
+        struct wh_query *q;
+        rc = wh_query_open(store, statements[i], &q, error);
+        if (rc)
+            break;
+        wh_query_bind_int(q, 1, s->process_id);
+        wh_query_bind_int(q, 2, PEAKS_KEPT);
+        rc = wh_query_step(q, error);
+        wh_query_close(q);
+    }
+    return rc;
+}
+
+static void store_snap(struct wh_recorder *r, struct wh_snap *s) {
+    struct wh_error error;
+    struct wh_store *store = wh_content_store(r->content);
+    wh_recorder_need_clock(r);
+    s->at_ns = wh_clock_ns(&r->clock, s->at_ns);
+    if (!store)
+        return;
+    if (s->result) {
+        wh_content_note(r->content, s->process_id, s->at_ns, "snapshot", s->error.text,
+                        strlen(s->error.text));
+        return;
+    }
+    struct pool_writer pools = {.snap = s, .clock = &r->clock};
+    int rc = write_row(store, s, &error);
+    if (!rc)
+        rc = wh_store_put_heap(store, s->id, &s->heap, &error);
+    if (!rc && s->pools.count)
+        rc = wh_store_insert(store, "pooled",
+                             "snapshot_id, allocation_id, pool, acquirer_stack_id, acquired_ns,"
+                             " acquisitions, is_idle",
+                             next_pooled, &pools, &error);
+    if (!rc && s->reason == WH_SNAP_PEAK)
+        rc = drop_old_peaks(store, s, &error);
+    if (rc)
+        wh_content_fail(r->content, &error);
+}
+
+static void free_snap(struct wh_snap *s) {
+    wh_pair_release(&s->clone);
+    wh_pools_release(&s->pools);
+    wh_heap_release(&s->heap);
+    free(s->blocks);
+    free(s);
+}
+
+void wh_recorder_collect(struct wh_recorder *r, bool wait) {
+    struct wh_snap **at = &r->snaps;
+    while (*at) {
+        struct wh_snap *s = *at;
+        if (!wait && !atomic_load(&s->is_done)) {
+            at = &s->next;
+            continue;
+        }
+        *at = s->next;
+        r->snap_count--;
+        if (s->has_thread)
+            (void)pthread_join(s->thread, NULL);
+        store_snap(r, s);
+        free_snap(s);
+    }
+}
+
+/* --- when
+ * ------------------------------------------------------------------------------------------ */
+
+static void take(struct wh_recorder *r, struct wh_process *p, uint32_t reason, const char *label) {
+    struct wh_snap *s = calloc(1, sizeof *s);
+    if (!s)
+        return;
+    s->id = ++r->last_snapshot_id;
+    s->process_id = p->image.id;
+    s->reason = reason;
+    memcpy(s->label, label, strnlen(label, sizeof s->label - 1));
+    int rc = freeze(r, p, s);
+    p->snapshot_ns = wh_monotonic_ns();
+    p->snapshot_bytes = p->image.pair.ledger.live_bytes;
+    if (rc) {
+        s->result = rc;
+        s->at_ns = wh_recorder_now(r);
+        store_snap(r, s);
+        free_snap(s);
+        return;
+    }
+    start_reading(r, s);
+}
+
+static void answer(struct wh_process_slot *slot) {
+    atomic_store(&slot->request, WH_REQUEST_DONE);
+    (void)syscall(SYS_futex, &slot->request, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* A thread of the process, or `whoholds snapshot`, waits for one. */
+static void serve_request(struct wh_recorder *r, struct wh_process *p) {
+    struct wh_process_slot *slot = wh_session_slot(r->session, p->slot);
+    if (atomic_load_explicit(&slot->request, memory_order_acquire) != WH_REQUEST_ASKED)
+        return;
+    /* A child whose parent's fork was not paired yet has no live set to show. */
+    wh_recorder_drain(r);
+    if (wh_image_run(&p->image, r->previous_ticks) == 1 && p->request_waits++ < REQUEST_WAITS_MAX)
+        return;
+    uint32_t reason = atomic_load(&slot->request_reason);
+    char label[sizeof slot->request_label];
+    memcpy(label, slot->request_label, sizeof label);
+    label[sizeof label - 1] = 0;
+    p->request_waits = 0;
+    if (!r->stopped)
+        take(r, p, reason < sizeof reasons / sizeof *reasons && reason ? reason : WH_SNAP_API,
+             label);
+    answer(slot);
+}
+
+static bool is_due(const struct wh_recorder *r, const struct wh_process *p, uint64_t now,
+                   uint32_t *ret_reason) {
+    const struct wh_snapshot_plan *plan = &r->options->plan;
+    const struct wh_ledger *l = &p->image.pair.ledger;
+    uint64_t since = now - p->snapshot_ns;
+    *ret_reason = WH_SNAP_INTERVAL;
+    if (plan->every_ns && since >= plan->every_ns)
+        return true;
+    *ret_reason = WH_SNAP_PEAK;
+    return plan->at_peak && since >= PEAK_PAUSE_NS && l->live_bytes >= PEAK_BYTES_MIN &&
+           l->live_bytes >= l->peak_bytes - l->peak_bytes / 20 &&
+           l->live_bytes > p->snapshot_bytes + p->snapshot_bytes / 10;
+}
+
+void wh_recorder_snapshots(struct wh_recorder *r) {
+    bool planned = r->options->plan.every_ns || r->options->plan.at_peak;
+    uint64_t now = planned ? wh_monotonic_ns() : 0;
+    for (struct wh_process *p = wh_recorder_next(r, NULL); p; p = wh_recorder_next(r, p)) {
+        uint32_t reason;
+        if (p->phase != WH_PHASE_RUNNING)
+            continue;
+        serve_request(r, p);
+        if (!planned || r->stopped)
+            continue;
+        if (!p->snapshot_ns)
+            p->snapshot_ns = now;
+        if (r->snap_count < READERS_MAX && is_due(r, p, now, &reason))
+            take(r, p, reason, "");
+    }
+}
