@@ -8,6 +8,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "schema/stack_map.h"
 #include "schema/store_internal.h"
 #include "trace/clock.h"
 
@@ -131,6 +132,8 @@ struct wh_events {
     struct wh_chunks *chunks;
     struct wh_chunk chunk;
     struct wh_clock_map clock;
+    struct wh_stack_map stacks;
+    int raw_stacks;
     struct wh_reader reader; /* of the current block */
     size_t next_block;       /* offset of the block after it */
     int is_reading;          /* a block is current */
@@ -156,6 +159,8 @@ int wh_events_open(struct wh_store *store, const struct wh_chunk_range *range,
         return rc;
     }
     wh_store_clock(store, &e->clock);
+    e->stacks.store = store;
+    e->raw_stacks = range->raw_stacks;
     *ret_events = e;
     return 0;
 }
@@ -195,12 +200,18 @@ int wh_events_next(struct wh_events *e, struct wh_stored_event *ret_event, struc
     }
     ret_event->process_id = e->chunk.process_id;
     ret_event->thread_serial = e->chunk.thread_serial;
-    ret_event->stack_id = 0;
     ret_event->at_ns = (int64_t)wh_clock_ns(&e->clock, e->reader.ticks);
     ret_event->before_ns = ret_event->event.kind == WH_EV_REALLOC
                                ? (int64_t)wh_clock_ns(&e->clock, ret_event->event.before_ticks)
                                : ret_event->at_ns;
-    return 1;
+    const struct wh_event *event = &ret_event->event;
+    int rc = 0;
+    ret_event->stack_id = 0;
+    if (!e->raw_stacks)
+        ret_event->stack_id =
+            wh_stack_map_id(&e->stacks, ret_event->process_id,
+                            event->kind == WH_EV_NODE ? event->node : event->stack, &rc, error);
+    return rc ? rc : 1;
 }
 
 uint64_t wh_events_malformed(const struct wh_events *e) {
@@ -210,6 +221,7 @@ uint64_t wh_events_malformed(const struct wh_events *e) {
 void wh_events_close(struct wh_events *e) {
     if (!e)
         return;
+    wh_stack_map_release(&e->stacks);
     wh_chunks_close(e->chunks);
     free(e);
 }

@@ -15,6 +15,7 @@ struct wh_chunk_range {
     int64_t thread_serial; /* 0 = every thread */
     int64_t first_ns;      /* chunks that end before are skipped */
     int64_t last_ns;       /* chunks that begin after are skipped; 0 = no bound */
+    int raw_stacks;        /* events: 1 = do not look up stack_id */
 };
 
 struct wh_chunks;
@@ -33,7 +34,8 @@ struct wh_stored_event {
     uint32_t thread_serial;
     int64_t at_ns;     /* event.ticks on the trace's clock */
     int64_t before_ns; /* event.before_ticks likewise */
-    uint32_t stack_id; /* event.stack as a trace-wide stack_node.id; 0 = none */
+    uint32_t
+        stack_id; /* event.stack, of a NODE event.node, as a trace-wide stack_node.id; 0 = none */
 };
 
 /* Walks the records of chunks. A malformed record ends its block and is counted, not fatal: what a

@@ -226,9 +226,7 @@ static int create_schema(struct wh_store *store, struct wh_error *error) {
     char identity[96];
     snprintf(identity, sizeof identity, "PRAGMA application_id = %d; PRAGMA user_version = %d",
              WH_APPLICATION_ID, WH_SCHEMA_VERSION);
-    int rc = wh_store_exec(store, "PRAGMA page_size = 8192", error);
-    if (!rc)
-        rc = make_writer(store, error);
+    int rc = make_writer(store, error);
     if (!rc)
         rc = wh_store_begin(store, error);
     if (!rc)
