@@ -20,8 +20,7 @@ expected=$("$PROGRAMS/t_threads" 2 300000)
 
 status=0
 (
-    trap '' XFSZ
-    ulimit -f 1000 # 1000 KiB
+    ulimit -S -f 1000 # 1000 KiB
     exec "$WHOHOLDS" record -q --force -o "$TMP/limit.db" -- "$PROGRAMS/t_threads" 2 300000
 ) >"$TMP/out" 2>"$TMP/err" || status=$?
 check_end "file size limit" "$TMP/limit.db"

@@ -89,7 +89,7 @@ wait_for() {
 # conserve TRACE: the sums that must agree in every trace, per process. Prints nothing when they do.
 conserve() {
     local wrong
-    wrong=$(q "$1" "$(cat "$WH_SOURCE/tests/e2e/conservation.sql")") || fail "conservation: $1 cannot be read"
+    wrong=$(timeout 60 sqlite3 -batch -noheader -readonly "$1" <"$WH_SOURCE/tests/e2e/conservation.sql") || fail "conservation: $1 cannot be read"
     [ -z "$wrong" ] || fail "conservation in $1: $wrong"
 }
 

@@ -14,5 +14,5 @@ for i in $(seq 60); do
     git commit -qm "change $i"
 done
 same "$TMP/t.db" git --no-pager log --stat -p
-check_ge 10000 "$(q "$TMP/t.db" "SELECT sum(alloc_objects) FROM site")" "allocations of git log"
+check_ge 5000 "$(q "$TMP/t.db" "SELECT sum(alloc_objects) FROM site")" "allocations of git log"
 check_eq 0 "$(q "$TMP/t.db" "SELECT value FROM trace WHERE key = 'lost_events'")" "lost events"
