@@ -332,6 +332,18 @@ static ssize_t stack_frames(struct resolver *r, int64_t stack_id) {
     return (ssize_t)count;
 }
 
+/* Writes a number without printf: this is most of the work where stacks are many. */
+static char *put_number(char *p, uint64_t value) {
+    char digits[20];
+    size_t count = 0;
+    do
+        digits[count++] = (char)('0' + value % 10);
+    while (value /= 10);
+    while (count)
+        *p++ = digits[--count];
+    return p;
+}
+
 static bool stack_json(struct resolver *r, size_t count) {
     if (r->json_room < count * 21 + 3) {
         r->json_room = count * 42 + 64;
@@ -342,8 +354,11 @@ static bool stack_json(struct resolver *r, size_t count) {
     }
     char *p = r->json;
     *p++ = '[';
-    for (size_t i = 0; i < count; i++)
-        p += sprintf(p, "%s%" PRId64, i ? "," : "", r->frame_id + (int64_t)r->indexes[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            *p++ = ',';
+        p = put_number(p, (uint64_t)r->frame_id + r->indexes[i]);
+    }
     *p++ = ']';
     *p = '\0';
     return true;
