@@ -6,7 +6,8 @@ CREATE TABLE frame(
     id INTEGER PRIMARY KEY,     -- referenced by stack.frames
     module TEXT,                -- file name of the module; NULL = address in no module
     address INTEGER NOT NULL,   -- address in the module's file (as addr2line takes it); raw if no module
-    function TEXT,              -- demangled name; NULL = unknown
+    function TEXT,              -- demangled name; module+0xstart where the file has no symbol
+                                -- for the function around it; NULL = unknown
     file TEXT,                  -- source file; NULL = no debug information
     line INTEGER,               -- 1..; NULL as file
     inlined INTEGER NOT NULL    -- 1 = inlined into the next frame of the stack

@@ -6,6 +6,8 @@
 #include "analyzer/symbol/module_internal.h"
 
 #include <dwarf.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,6 +164,16 @@ static size_t code_resolve(struct wh_module *m, uint64_t address, struct wh_code
     return count + 1;
 }
 
+/* A function that has no symbol is called by where it begins, so that its calls group. */
+static void name_nameless(struct wh_module *m, uint64_t address, struct wh_code *code) {
+    uint64_t start;
+    char text[4200];
+    if (code->function || !wh_module_function_start(m, address, &start))
+        return;
+    snprintf(text, sizeof(text), "%s+0x%" PRIx64, wh_module_name(m), start);
+    code->function = wh_texts_add(&m->texts, text);
+}
+
 size_t wh_module_code(struct wh_module *m, uint64_t address, struct wh_code *ret_codes,
                       size_t max) {
     struct wh_code codes[WH_CODE_MAX];
@@ -178,6 +190,7 @@ size_t wh_module_code(struct wh_module *m, uint64_t address, struct wh_code *ret
         from = c->codes + e->first;
     } else {
         count = code_resolve(m, address, codes, WH_CODE_MAX);
+        name_nameless(m, address, &codes[count - 1]);
         if (c)
             cache_put(c, address, codes, count);
     }

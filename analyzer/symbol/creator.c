@@ -12,6 +12,7 @@ struct pattern {
     char *module;   /* glob; NULL = any */
     char *function; /* glob */
     int level;      /* enum wh_creator_level, or LEVEL_TAKEN_BACK */
+    bool from_user; /* may name functions without a symbol: "libfoo.so.1+0x4a0" */
 };
 
 struct wh_creator_rules {
@@ -40,7 +41,8 @@ bool wh_glob_match(const char *glob, const char *text) {
     return *glob == '\0';
 }
 
-static int rules_add(struct wh_creator_rules *r, const char *line, size_t length, int level) {
+static int rules_add(struct wh_creator_rules *r, const char *line, size_t length, int level,
+                     bool from_user) {
     if (r->count == r->room) {
         size_t room = r->room ? r->room * 2 : 256;
         void *items = realloc(r->items, room * sizeof(*r->items));
@@ -58,7 +60,8 @@ static int rules_add(struct wh_creator_rules *r, const char *line, size_t length
     size_t module_length = bang ? (size_t)(bang - line) : 0, skip = bang ? module_length + 1 : 0;
     if (length == skip || (bang && !module_length))
         return WH_EUSAGE;
-    struct pattern p = {.level = level, .function = strndup(line + skip, length - skip)};
+    struct pattern p = {
+        .level = level, .from_user = from_user, .function = strndup(line + skip, length - skip)};
     p.module = bang ? strndup(line, module_length) : NULL;
     if (!p.function || (bang && !p.module)) {
         free(p.function);
@@ -70,7 +73,8 @@ static int rules_add(struct wh_creator_rules *r, const char *line, size_t length
 }
 
 /* Adds every line of a text. 0, or the error with *ret_line the number of the line. */
-static int rules_add_text(struct wh_creator_rules *r, const char *text, int level, int *ret_line) {
+static int rules_add_text(struct wh_creator_rules *r, const char *text, int level, bool from_user,
+                          int *ret_line) {
     for (*ret_line = 1; *text; ++*ret_line) {
         size_t length = strcspn(text, "\n");
         const char *line = text;
@@ -84,7 +88,7 @@ static int rules_add_text(struct wh_creator_rules *r, const char *text, int leve
             line++;
             length--;
         }
-        int rc = length ? rules_add(r, line, length, level) : 0;
+        int rc = length ? rules_add(r, line, length, level, from_user) : 0;
         if (rc)
             return rc;
     }
@@ -96,9 +100,9 @@ int wh_creator_rules_new(const char *text, const char *source, struct wh_creator
     struct wh_creator_rules *r = calloc(1, sizeof(*r));
     int line = 0, rc = r ? 0 : WH_ESYSTEM;
     for (const struct wh_creator_group *g = wh_creator_groups; !rc && g->title; g++)
-        rc = rules_add_text(r, g->patterns, g->level, &line);
+        rc = rules_add_text(r, g->patterns, g->level, false, &line);
     if (!rc && text)
-        rc = rules_add_text(r, text, WH_FRAME_ALLOCATOR, &line);
+        rc = rules_add_text(r, text, WH_FRAME_ALLOCATOR, true, &line);
     *ret_rules = r;
     if (!rc)
         return 0;
@@ -121,6 +125,13 @@ void wh_creator_rules_free(struct wh_creator_rules *rules) {
     free(rules);
 }
 
+/* "module+0xstart": a module called xmalloc_test must not make wrappers of its functions. */
+static bool is_nameless(const char *module, const char *function) {
+    size_t length = module ? strlen(module) : 0;
+    return length && strncmp(function, module, length) == 0 &&
+           strncmp(function + length, "+0x", 3) == 0;
+}
+
 static bool pattern_matches(const struct pattern *p, const char *module, const char *function) {
     /* Most patterns begin with a letter that differs: one comparison decides. */
     if (function && p->function[0] != function[0] && p->function[0] != '*' && p->function[0] != '?')
@@ -135,11 +146,12 @@ static bool pattern_matches(const struct pattern *p, const char *module, const c
 enum wh_creator_level wh_creator_level(const struct wh_creator_rules *rules, const char *module,
                                        const char *function) {
     int level = WH_FRAME_OWN;
+    bool nameless = function && is_nameless(module, function);
     for (size_t i = 0; i < rules->count; i++) {
         const struct pattern *p = &rules->items[i];
         if (level && p->level >= level)
             continue;
-        if (!pattern_matches(p, module, function))
+        if (!pattern_matches(p, module, nameless && !p->from_user ? NULL : function))
             continue;
         if (p->level == LEVEL_TAKEN_BACK)
             return WH_FRAME_OWN;

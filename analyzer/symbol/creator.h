@@ -33,7 +33,8 @@ enum wh_creator_level {
     WH_FRAME_RUNTIME = 2,   /* C, C++, Rust, Go runtime */
 };
 
-/* What a frame is. function NULL = unknown: only lines with the function glob "*" match. */
+/* What a frame is. function NULL = unknown: only lines with the function glob "*" match. A function
+ * without a symbol ("module+0xstart") is matched by "*" and by the user's own lines. */
 enum wh_creator_level wh_creator_level(const struct wh_creator_rules *rules, const char *module,
                                        const char *function);
 

@@ -2,7 +2,7 @@
  *
  * Whoever adds a pattern: it must be a function whose callers decide *what* is allocated. A
  * container's or cache's own functions (hash_insert, cache_add) do not belong here: they are
- * creators. Form: see creator.h. `whoholds help creators` prints this table. */
+ * creators. Form: see creator.h. */
 #include "analyzer/symbol/creator_table.h"
 
 #include <stddef.h>

@@ -56,7 +56,7 @@ const char *wh_module_pretty(struct wh_module *m, const char *linkage_name);
 
 /* One source-level frame at an address. */
 struct wh_code {
-    const char *function; /* for people; NULL = unknown */
+    const char *function; /* for people; "module+0xstart" without a symbol; NULL = unknown */
     const char *file;     /* source file; NULL = no debug information */
     uint32_t line;        /* 1..; 0 = unknown */
     bool inlined;         /* inlined into the next one */
@@ -67,6 +67,10 @@ struct wh_code {
  * frame without a name. Results are cached. */
 #define WH_CODE_MAX 32
 size_t wh_module_code(struct wh_module *m, uint64_t address, struct wh_code *ret_codes, size_t max);
+
+/* Where the function around an address begins by the unwind table, which stripped files keep. False
+ * = not told. */
+bool wh_module_function_start(struct wh_module *m, uint64_t address, uint64_t *ret_start);
 
 /* Is the code at a file address the trampoline to which signal handlers return? The frame above it
  * was interrupted there, so its address must be taken as it is. */

@@ -54,6 +54,11 @@ struct wh_module {
     bool tried_symbols;
     struct wh_symbol_table functions, objects, tls;
 
+    bool tried_starts;
+    const unsigned char *starts; /* sorted table of .eh_frame_hdr; NULL = none */
+    size_t start_count;
+    uint64_t starts_base; /* its entries are relative to this file address */
+
     bool tried_debug;
     Dwarf *dwarf; /* NULL = none */
     struct wh_unit *units;

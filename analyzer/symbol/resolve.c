@@ -318,6 +318,8 @@ static ssize_t stack_frames(struct resolver *r, int64_t stack_id) {
     struct node *n = node_find(r, stack_id);
     /* A chain longer than the table is a loop in a broken file. */
     for (size_t steps = 0; n && steps < r->node_count; steps++) {
+        if (!n->address) /* what a thread's first frame returns to: the end, no code */
+            break;
         uint32_t index = node_location(r, n, at_ns, is_return);
         if (index == NO_LOCATION || !depth_reserve(r, count + WH_CODE_MAX))
             return -1;

@@ -145,6 +145,7 @@ static int write_facts(struct wh_recorder *r, struct wh_error *error) {
         {"options", r->options->options_text ? r->options->options_text : "", 0},
         {"recorder_pid", NULL, getpid()},
         {"sample_bytes", NULL, (int64_t)r->session->sample_bytes},
+        {"free_stacks", NULL, (r->session->flags & WH_SESSION_FREE_STACKS) != 0},
         {"complete", NULL, 0},
     };
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {

@@ -136,6 +136,18 @@ static void users_add_patterns_and_take_them_back(void **state) {
     wh_creator_rules_free(rules);
 }
 
+static void functions_without_a_symbol_are_skipped_by_users_only(void **state) {
+    (void)state;
+    struct wh_creator_rules *rules = rules_of("libfoo.so.1+0x4a0\n");
+    assert_int_equal(wh_creator_level(rules, "xmalloc_test", "xmalloc_test+0x1139"), WH_FRAME_OWN);
+    assert_int_equal(wh_creator_level(rules, "xmalloc_test", "xmalloc_test"), WH_FRAME_ALLOCATOR);
+    assert_int_equal(wh_creator_level(rules, "libc.so.6", "libc.so.6+0x10"), WH_FRAME_RUNTIME);
+    assert_int_equal(wh_creator_level(rules, "libfoo.so.1", "libfoo.so.1+0x4a0"),
+                     WH_FRAME_ALLOCATOR);
+    assert_int_equal(wh_creator_level(rules, "libfoo.so.1", "libfoo.so.1+0x4b0"), WH_FRAME_OWN);
+    wh_creator_rules_free(rules);
+}
+
 static void a_wrong_line_is_named(void **state) {
     (void)state;
     struct wh_creator_rules *rules = NULL;
@@ -154,6 +166,7 @@ int main(void) {
         cmocka_unit_test(containers_of_the_program_stay_creators),
         cmocka_unit_test(a_stack_without_user_code_is_named_by_the_runtime_not_the_allocator),
         cmocka_unit_test(users_add_patterns_and_take_them_back),
+        cmocka_unit_test(functions_without_a_symbol_are_skipped_by_users_only),
         cmocka_unit_test(a_wrong_line_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,6 +163,86 @@ static void a_missing_or_replaced_file_is_said(void **state) {
     expect_no_names("linux-vdso.so.1", NULL, NULL);
 }
 
+/* Runs a shell command in which %s stands for the test's directory. */
+static bool shell(const char *format) {
+    char command[1024];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(command, sizeof(command), format, dir, dir, dir, dir);
+#pragma GCC diagnostic pop
+    return system(command) == 0;
+}
+
+/* Name of outer() in a variant of this program, with its line; "" = none. */
+static void name_in(const char *file, const char *build_id, char *name, size_t size,
+                    uint32_t *ret_line) {
+    char path[256];
+    snprintf(path, sizeof(path), "%s/%s", dir, file);
+    struct wh_module *m = wh_module_open(path, build_id);
+    struct wh_code codes[WH_CODE_MAX];
+    size_t count = wh_module_code(m, seen_return - 1 - self_bias, codes, WH_CODE_MAX);
+    snprintf(name, size, "%s", codes[count - 1].function ? codes[count - 1].function : "");
+    *ret_line = codes[count - 1].line;
+    wh_module_free(m);
+}
+
+static void stripped_files_keep_functions_apart(void **state) {
+    (void)state;
+    char name[128], expected[128];
+    uint32_t line;
+    outer();
+    if (!shell("objcopy --strip-all /proc/$PPID/exe %s/stripped"))
+        skip();
+    name_in("stripped", NULL, name, sizeof(name), &line);
+    snprintf(expected, sizeof(expected), "stripped+0x%llx",
+             (unsigned long long)((uint64_t)(uintptr_t)&outer - self_bias));
+    assert_string_equal(name, expected);
+    assert_int_equal(line, 0);
+    assert_true(shell("rm %s/stripped"));
+}
+
+static void separate_debug_files_are_found_by_their_link(void **state) {
+    (void)state;
+    char name[128];
+    uint32_t line;
+    outer();
+    if (!shell("objcopy --only-keep-debug /proc/$PPID/exe %s/linked.debug && "
+               "objcopy --strip-all --remove-section=.note.gnu.build-id "
+               "--add-gnu-debuglink=%s/linked.debug /proc/$PPID/exe %s/linked"))
+        skip();
+    name_in("linked", NULL, name, sizeof(name), &line);
+    assert_string_equal(name, "outer");
+    assert_int_equal(line, outer_line);
+    assert_true(shell("rm %s/linked %s/linked.debug"));
+}
+
+static void compressed_debug_sections_are_read(void **state) {
+    (void)state;
+    char name[128];
+    uint32_t line;
+    outer();
+    if (!shell("objcopy --compress-debug-sections=zlib /proc/$PPID/exe %s/packed"))
+        skip();
+    name_in("packed", NULL, name, sizeof(name), &line);
+    assert_string_equal(name, "outer");
+    assert_int_equal(line, outer_line);
+    assert_true(shell("rm %s/packed"));
+}
+
+static void the_debug_symbol_table_in_the_file_is_read(void **state) {
+    (void)state;
+    char name[128];
+    uint32_t line;
+    outer();
+    if (!shell("objcopy --strip-debug /proc/$PPID/exe %s/mini.debug && xz -k %s/mini.debug && "
+               "objcopy --strip-all --add-section .gnu_debugdata=%s/mini.debug.xz "
+               "/proc/$PPID/exe %s/mini"))
+        skip();
+    name_in("mini", NULL, name, sizeof(name), &line);
+    assert_string_equal(name, "outer");
+    assert_true(shell("rm %s/mini %s/mini.debug %s/mini.debug.xz"));
+}
+
 static void the_network_is_never_asked(void **state) {
     (void)state;
     setenv("DEBUGINFOD_URLS", "http://127.0.0.1:9/", 1);
@@ -386,6 +466,10 @@ int main(void) {
         cmocka_unit_test(names_are_for_people),
         cmocka_unit_test(exported_functions_are_named_without_debug_information),
         cmocka_unit_test(a_missing_or_replaced_file_is_said),
+        cmocka_unit_test(stripped_files_keep_functions_apart),
+        cmocka_unit_test(separate_debug_files_are_found_by_their_link),
+        cmocka_unit_test(compressed_debug_sections_are_read),
+        cmocka_unit_test(the_debug_symbol_table_in_the_file_is_read),
         cmocka_unit_test(the_network_is_never_asked),
         cmocka_unit_test(broken_files_never_crash),
         cmocka_unit_test(stacks_get_frames_and_creators),
