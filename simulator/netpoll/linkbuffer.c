@@ -51,7 +51,7 @@ static void add_cache(struct LinkBuffer *b, struct slice_byte p) {
 }
 
 /* n bytes in one piece although they lie in several nodes; lives until Release. */
-static struct slice_byte joined(struct LinkBuffer *b, int64_t n) {
+static struct slice_byte LinkBuffer_join(struct LinkBuffer *b, int64_t n) {
     struct slice_byte p;
     if (block1k < n && n <= netpoll_sizes.mallocMax) {
         p = netpoll_malloc(n, n);
@@ -85,7 +85,7 @@ struct slice_byte LinkBuffer_Next(struct LinkBuffer *b, int64_t n) {
 
 struct slice_byte LinkBuffer_Peek(struct LinkBuffer *b, int64_t n) {
     if (!isSingleNode(b, n))
-        return joined(b, n);
+        return LinkBuffer_join(b, n);
     struct slice_byte p = slice_from(b->read->buf, b->read->off);
     p.len = n;
     return p;
@@ -95,7 +95,7 @@ struct slice_byte LinkBuffer_Peek_v061(struct LinkBuffer *b, int64_t n, bool is_
     if (isSingleNode(b, n))
         return LinkBuffer_Peek(b, n);
     if (!is_one_cached || b->caches.len == 0)
-        return joined(b, n);
+        return LinkBuffer_join(b, n);
     struct slice_byte *last = &b->caches.ptr[b->caches.len - 1];
     if (last->cap < n) {
         netpoll_free(*last);

@@ -5,8 +5,6 @@
 
 #include "runtime/runtime.h"
 
-#define KEY_SIZE 16
-
 GO_TYPE(type_hmap, struct hmap, offsetof(struct hmap, buckets), offsetof(struct hmap, oldbuckets),
         offsetof(struct hmap, extra));
 
@@ -22,6 +20,10 @@ GO_TYPE(type_bucket_eface_pointer, struct bucket_eface_pointer,
         EACH8(offsetof(struct bucket_eface_pointer, keys) + 8, 16),
         EACH8(offsetof(struct bucket_eface_pointer, elems), 8),
         offsetof(struct bucket_eface_pointer, overflow));
+
+GO_TYPE(type_bucket_int_pointer, struct bucket_int_pointer,
+        EACH8(offsetof(struct bucket_int_pointer, elems), 8),
+        offsetof(struct bucket_int_pointer, overflow));
 
 static uint64_t hash_bytes(const char *bytes, int64_t count) {
     uint64_t hash = 0xcbf29ce484222325u;
@@ -53,11 +55,20 @@ static int is_equal_eface(const void *a, const void *b) {
                                    : memcmp(x->data, y->data, 8) == 0;
 }
 
+static uint64_t hash_int(const void *key) {
+    return hash_bytes(key, sizeof(int64_t));
+}
+
+static int is_equal_int(const void *a, const void *b) {
+    return memcmp(a, b, sizeof(int64_t)) == 0;
+}
+
 const struct map_type map_string_eface = {
     &type_bucket_string_eface,
     offsetof(struct bucket_string_eface, keys),
     offsetof(struct bucket_string_eface, elems),
     offsetof(struct bucket_string_eface, overflow),
+    sizeof(struct go_string),
     sizeof(struct go_eface),
     hash_string,
     is_equal_string,
@@ -67,9 +78,20 @@ const struct map_type map_eface_pointer = {
     offsetof(struct bucket_eface_pointer, keys),
     offsetof(struct bucket_eface_pointer, elems),
     offsetof(struct bucket_eface_pointer, overflow),
+    sizeof(struct go_eface),
     sizeof(void *),
     hash_eface,
     is_equal_eface,
+};
+const struct map_type map_int_pointer = {
+    &type_bucket_int_pointer,
+    offsetof(struct bucket_int_pointer, keys),
+    offsetof(struct bucket_int_pointer, elems),
+    offsetof(struct bucket_int_pointer, overflow),
+    sizeof(int64_t),
+    sizeof(void *),
+    hash_int,
+    is_equal_int,
 };
 
 struct hmap *runtime_makemap(void) {
@@ -101,7 +123,7 @@ static struct position find(const struct map_type *type, const struct hmap *map,
     for (char *b = bucket_of(type, map, hash); b; b = *overflow_of(type, b))
         for (int i = 0; i < MAP_BUCKET_COUNT; i++)
             if ((uint8_t)b[i] == top_of(hash) &&
-                type->is_equal(b + type->keys_offset + i * KEY_SIZE, key))
+                type->is_equal(b + type->keys_offset + (size_t)i * type->key_size, key))
                 return (struct position){b, i};
     return (struct position){NULL, 0};
 }
@@ -134,7 +156,8 @@ static int move_one(void *arg, const void *key, void *elem) {
         struct hmap *map;
     } *to = arg;
     struct position at = take_slot(to->type, to->map, to->type->hash(key));
-    memcpy(at.bucket + to->type->keys_offset + at.slot * KEY_SIZE, key, KEY_SIZE);
+    memcpy(at.bucket + to->type->keys_offset + (size_t)at.slot * to->type->key_size, key,
+           to->type->key_size);
     memcpy(elem_at(to->type, at), elem, to->type->elem_size);
     return 0;
 }
@@ -161,7 +184,7 @@ void *runtime_mapassign(const struct map_type *type, struct hmap *map, const voi
     if (map->count >= MAP_BUCKET_COUNT && map->count * 2 >= (int64_t)13 << map->B)
         runtime_hashGrow(type, map);
     at = take_slot(type, map, type->hash(key));
-    memcpy(at.bucket + type->keys_offset + at.slot * KEY_SIZE, key, KEY_SIZE);
+    memcpy(at.bucket + type->keys_offset + (size_t)at.slot * type->key_size, key, type->key_size);
     map->count++;
     return elem_at(type, at);
 }
@@ -175,7 +198,7 @@ void runtime_mapdelete(const struct map_type *type, struct hmap *map, const void
     struct position at = find(type, map, key);
     if (!at.bucket)
         return;
-    memset(at.bucket + type->keys_offset + at.slot * KEY_SIZE, 0, KEY_SIZE);
+    memset(at.bucket + type->keys_offset + (size_t)at.slot * type->key_size, 0, type->key_size);
     memset(elem_at(type, at), 0, type->elem_size);
     at.bucket[at.slot] = 0;
     map->count--;
@@ -188,7 +211,7 @@ int runtime_mapiterate(const struct map_type *type, struct hmap *map,
             for (int i = 0; i < MAP_BUCKET_COUNT; i++) {
                 if (!b[i])
                     continue;
-                int result = visit(arg, b + type->keys_offset + i * KEY_SIZE,
+                int result = visit(arg, b + type->keys_offset + (size_t)i * type->key_size,
                                    elem_at(type, (struct position){b, i}));
                 if (result)
                     return result;

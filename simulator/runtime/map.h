@@ -1,6 +1,6 @@
 /* Go's map: buckets of eight, top hashes first, then keys, then elements, then the overflow bucket.
  *
- * Two kinds cover what the models need; both have 16-byte keys. Growing moves everything at once
+ * Three kinds cover what the models need. Growing moves everything at once
  * where Go would do it step by step, which changes no size after the fact. Context: one thread. */
 #ifndef WH_SIM_RUNTIME_MAP_H
 #define WH_SIM_RUNTIME_MAP_H
@@ -34,14 +34,21 @@ struct bucket_eface_pointer { /* of map[interface{}]*T, 208 bytes */
     struct bucket_eface_pointer *overflow;
 };
 
+struct bucket_int_pointer { /* of map[int]*T or map[int]func(), 144 bytes */
+    uint8_t tophash[MAP_BUCKET_COUNT];
+    int64_t keys[MAP_BUCKET_COUNT];
+    void *elems[MAP_BUCKET_COUNT];
+    struct bucket_int_pointer *overflow;
+};
+
 struct map_type {
     const struct go_type *bucket;
-    uint32_t keys_offset, elems_offset, overflow_offset, elem_size;
+    uint32_t keys_offset, elems_offset, overflow_offset, key_size, elem_size;
     uint64_t (*hash)(const void *key);
     int (*is_equal)(const void *a, const void *b);
 };
 
-extern const struct map_type map_string_eface, map_eface_pointer;
+extern const struct map_type map_string_eface, map_eface_pointer, map_int_pointer;
 extern const struct go_type type_hmap;
 
 struct hmap *runtime_makemap(void);

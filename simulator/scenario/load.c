@@ -53,6 +53,10 @@ static void put_text(struct loader *l, char *to, size_t size, const char *value)
         fail_at(l, l->line, "too long:", value, NULL);
 }
 
+static void put_text(struct loader *l, char *to, size_t size, const char *value) {
+    put_joined(l, to, size, value, " ");
+}
+
 static void put_number(struct loader *l, int64_t *to, const char *value) {
     if (!scenario_parse_value(value, to))
         fail_at(l, l->line, "not a number:", value, NULL);
@@ -136,7 +140,7 @@ static void describe_key(struct loader *l, const char *language, const char *key
                : strcmp(key, "pprof") == 0  ? prose->pprof
                : strcmp(key, "holder") == 0 ? prose->holder
                                             : prose->fix;
-    put_text(l, to, SCENARIO_TEXT_MAX, value);
+    put_joined(l, to, SCENARIO_TEXT_MAX, value, "\n"); /* prose keeps its lines */
 }
 
 static void expect_when(struct loader *l, struct scenario_expect *e, const char *value) {
@@ -149,8 +153,9 @@ static void expect_when(struct loader *l, struct scenario_expect *e, const char 
 }
 
 static void expect_key(struct loader *l, const char *name, const char *key, const char *value) {
-    static const char *const keys[] = {"when",    "at",    "creator",   "stack", "holder",
-                                       "objects", "bytes", "tolerance", "why"};
+    static const char *const keys[] = {"when",    "at",      "creator", "stack",
+                                       "holder",  "objects", "bytes",   "tolerance",
+                                       "visible", "real",    "why"};
     struct scenario *s = l->scenario;
     struct scenario_expect *e = NULL;
     for (int i = 0; i < s->expect_count; i++)
@@ -185,6 +190,10 @@ static void expect_key(struct loader *l, const char *name, const char *key, cons
             put_text(l, texts[i].to, texts[i].size, value);
     if (strcmp(key, "when") == 0)
         expect_when(l, e, value);
+    if (strcmp(key, "visible") == 0)
+        put_number(l, &e->visible_percent, value);
+    if (strcmp(key, "real") == 0)
+        put_number(l, &e->is_real, value);
     if (strcmp(key, "tolerance") == 0)
         e->tolerance = strtod(value, NULL);
 }

@@ -5,10 +5,23 @@
 
 #include "scenario/models.h"
 
+#define MODEL(name, id)                                                                            \
+    { name, model_##id, id##_parameters }
 static const struct model models[] = {
-    {"pool-reuse", model_pool_reuse, pool_reuse_parameters},
-    {"barrier-request", model_barrier_request, barrier_request_parameters},
-    {"oversized-request", model_oversized_request, oversized_request_parameters},
+    MODEL("pool-reuse", pool_reuse),
+    MODEL("barrier-request", barrier_request),
+    MODEL("barrier-response-nocopy", barrier_response_nocopy),
+    MODEL("barrier-response-copy", barrier_response_copy),
+    MODEL("retained-request-field", retained_request_field),
+    MODEL("idle-connections", idle_connections),
+    MODEL("oversized-request", oversized_request),
+    MODEL("many-clients", many_clients),
+    MODEL("retained-response-field", retained_response_field),
+    MODEL("string-alias", string_alias),
+    MODEL("span-cache", span_cache),
+    MODEL("stale-slice-tail", stale_slice_tail),
+    MODEL("peek-cache", peek_cache),
+    MODEL("goroutine-local-holder", goroutine_local_holder),
 };
 
 const struct model *model_find(const char *name) {

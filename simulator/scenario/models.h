@@ -10,7 +10,18 @@
 
 MODEL(pool_reuse)
 MODEL(barrier_request)
+MODEL(barrier_response_nocopy)
+MODEL(barrier_response_copy)
+MODEL(retained_request_field)
+MODEL(idle_connections)
 MODEL(oversized_request)
+MODEL(many_clients)
+MODEL(retained_response_field)
+MODEL(string_alias)
+MODEL(span_cache)
+MODEL(stale_slice_tail)
+MODEL(peek_cache)
+MODEL(goroutine_local_holder)
 
 #undef MODEL
 #endif

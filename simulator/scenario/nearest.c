@@ -1,6 +1,7 @@
 /* Edit distance (insert, delete, replace, each 1) with two rows. */
 #include "scenario/nearest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define WORD_MAX 63
@@ -26,7 +27,11 @@ const char *nearest(const char *word, const char *const *words, int count) {
     const char *best = NULL;
     int best_distance = 0;
     for (int i = 0; i < count; i++) {
-        int d = distance(word, words[i]);
+        char beginning[WORD_MAX + 1];
+        snprintf(beginning, sizeof(beginning), "%.*s", (int)strlen(word), words[i]);
+        int d = distance(word, words[i]), of_beginning = distance(word, beginning) + 1;
+        if (of_beginning < d) /* a long name is often given by its beginning */
+            d = of_beginning;
         if (!best || d < best_distance) {
             best = words[i];
             best_distance = d;

@@ -30,7 +30,7 @@ struct scenario_parameter {
 enum scenario_when { SCENARIO_LEAKING = 1, SCENARIO_FIXED = 2 };
 
 struct scenario_expect {
-    char name[40];
+    char name[80];
     unsigned when;    /* bits of enum scenario_when */
     char at[40];      /* phase whose snapshot it is about; "exit" = when main returned */
     char creator[80]; /* function that a profile names */
@@ -38,7 +38,10 @@ struct scenario_expect {
     char holder[120]; /* words that the holder's path shows in this order */
     char objects[120], bytes[200]; /* formulas */
     double tolerance;              /* percent of bytes and objects; 0 = exact */
-    char why[SCENARIO_TEXT_MAX];   /* where the figure comes from */
+    int64_t
+        visible_percent; /* of the bytes, at most, visible through the references; 0 = unchecked */
+    int64_t is_real;     /* 1: a measured figure, valid for the default parameters only */
+    char why[SCENARIO_TEXT_MAX]; /* where the figure comes from */
     int line;
 };
 

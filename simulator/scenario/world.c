@@ -120,6 +120,31 @@ void world_close(int64_t connections, int64_t ready) {
     }
 }
 
+static int add_unsent(void *arg, const void *key, void *elem) {
+    (void)key;
+    const struct connection *c = (*(struct sync_entry **)elem)->p->data;
+    *(int64_t *)arg += LinkBuffer_Len(c->outputBuffer);
+    return 0;
+}
+
+static int64_t unsent(void) {
+    int64_t bytes = 0;
+    if (server->connections.dirty)
+        runtime_mapiterate(&map_eface_pointer, server->connections.dirty, add_unsent, &bytes);
+    return bytes;
+}
+
+void world_drain(int64_t connections, int64_t ready) {
+    for (int64_t first = 0; first < connections; first += ready) {
+        int64_t before, count = first + ready < connections ? ready : connections - first;
+        do {
+            before = unsent();
+            peers_receive(first, count);
+            world_serve();
+        } while (unsent() < before);
+    }
+}
+
 void world_drop_packets(struct connection *c) {
     while (LinkBuffer_Len(c->inputBuffer) >= 4) {
         const uint8_t *p = LinkBuffer_Peek(c->inputBuffer, 4).ptr;

@@ -47,6 +47,8 @@ void world_serve(void);
 /* Every connection sends (or closes), `ready` at a time: one batch of events each. */
 void world_send(int64_t connections, int64_t ready, const struct message *message);
 void world_close(int64_t connections, int64_t ready);
+/* Slow readers: `ready` connections at a time take what has arrived, in step, until all is sent. */
+void world_drain(int64_t connections, int64_t ready);
 
 /* The handler of raw messages: reads whole packets and drops them. */
 void world_drop_packets(struct connection *c);

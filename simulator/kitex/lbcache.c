@@ -1,0 +1,165 @@
+/* The load-balancer cache, see lbcache.h. An event costs 416 bytes and, per list that is not empty,
+ * 24 + class(8 n) + n * (24 + class(address)): 888 with eight instances added. */
+#include "kitex/lbcache.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/runtime.h"
+
+#define ADDRESS_MAX 256
+
+struct sync_Map balancerFactories;
+
+struct instance { /* 24 bytes: what an event keeps of one */
+    struct go_string address;
+    int64_t weight;
+};
+GO_SLICE(slice_instance_pointer, struct instance *);
+
+GO_TYPE(type_instance, struct instance, offsetof(struct instance, address.ptr));
+GO_TYPE(type_slice_instances, struct slice_instance_pointer,
+        offsetof(struct slice_instance_pointer, ptr));
+GO_TYPE(type_hook_closure, struct hook_closure, offsetof(struct hook_closure, queue),
+        offsetof(struct hook_closure, options));
+GO_TYPE(type_BalancerFactory, struct BalancerFactory,
+        offsetof(struct BalancerFactory, rebalanceHooks.notify),
+        offsetof(struct BalancerFactory, deleteHooks.notify),
+        offsetof(struct BalancerFactory, key.ptr));
+GO_TYPE(type_client_Options, struct client_Options, offsetof(struct client_Options, service.ptr),
+        offsetof(struct client_Options, Events), offsetof(struct client_Options, factory));
+GO_TYPE(type_kClient, struct kClient, offsetof(struct kClient, opt));
+
+void lbcache_init(void) {
+    balancerFactories = (struct sync_Map){NULL};
+    runtime_addroot(&balancerFactories, &type_sync_Map);
+}
+
+/* --- events
+ * ----------------------------------------------------------------------------------------- */
+
+static struct go_string fmt_Sprintf(const struct discovery_Change *change, int64_t i) {
+    char address[ADDRESS_MAX];
+    int64_t n = change->address_bytes < ADDRESS_MAX ? change->address_bytes : ADDRESS_MAX - 1;
+    int used = snprintf(address, sizeof(address), "10.%lld.%lld.%lld:8888",
+                        (long long)(change->serial / 256 % 256), (long long)(change->serial % 256),
+                        (long long)(i % 256));
+    if (used < n)
+        memset(address + used, '0', (size_t)(n - used));
+    return runtime_gostringn(address, n);
+}
+
+static struct go_eface client_wrapInstances(const struct discovery_Change *change, int64_t count) {
+    struct slice_instance_pointer *list = runtime_newobject(&type_slice_instances);
+    list->ptr = runtime_makeslice(&type_pointer, count);
+    list->len = list->cap = count;
+    for (int64_t i = 0; i < count; i++) {
+        list->ptr[i] = runtime_newobject(&type_instance);
+        list->ptr[i]->address = fmt_Sprintf(change, i);
+        list->ptr[i]->weight = 10;
+    }
+    return (struct go_eface){&type_slice_instances, list};
+}
+
+static char added[] = "Added", updated[] = "Updated", removed[] = "Removed",
+            change_name[] = "discovery";
+
+static void put_list(struct hmap *extra, char *name, const struct discovery_Change *change,
+                     int64_t n) {
+    struct go_string key = {name, (int64_t)strlen(name)};
+    struct go_eface *elem = runtime_mapassign(&map_string_eface, extra, &key);
+    if (n > 0)
+        *elem = client_wrapInstances(change, n);
+}
+
+/* The hook of one client: every change becomes an event in its ring. */
+static void client_discoveryEventHandler_func1(struct hook_closure *closure,
+                                               const struct discovery_Change *change) {
+    struct event *e = runtime_newobject(&type_event);
+    e->Name = (struct go_string){change_name, sizeof(change_name) - 1};
+    e->Extra = runtime_makemap();
+    put_list(e->Extra, added, change, change->added);
+    put_list(e->Extra, updated, change, 0);
+    put_list(e->Extra, removed, change, change->removed);
+    event_queue_Push(closure->queue, e);
+}
+
+static int call_hook(void *arg, const void *key, void *elem) {
+    (void)key;
+    struct hook_closure *closure = *(void **)elem;
+    if (closure->fn)
+        closure->fn(closure, arg);
+    return 0;
+}
+
+static void lbcache_hookableRebalancer_Rebalance(struct hookableRebalancer *hooks,
+                                                 const struct discovery_Change *change) {
+    runtime_mapiterate(&map_int_pointer, hooks->notify, call_hook, (void *)(uintptr_t)change);
+}
+
+static void lbcache_Balancer_refresh(struct BalancerFactory *factory,
+                                     const struct discovery_Change *change) {
+    lbcache_hookableRebalancer_Rebalance(&factory->rebalanceHooks, change);
+}
+
+static int refresh_one(void *arg, const void *key, void *elem) {
+    (void)key;
+    lbcache_Balancer_refresh((*(struct sync_entry **)elem)->p->data, arg);
+    return 0;
+}
+
+void sharedTicker_tick_func1(const struct discovery_Change *change) {
+    if (balancerFactories.dirty)
+        runtime_mapiterate(&map_eface_pointer, balancerFactories.dirty, refresh_one,
+                           (void *)(uintptr_t)change);
+}
+
+/* --- clients
+ * ---------------------------------------------------------------------------------------- */
+
+static struct BalancerFactory *lbcache_NewBalancerFactory(const char *key) {
+    struct go_string name = runtime_gostring(key);
+    struct go_eface boxed = runtime_convTstring(name), found;
+    if (sync_Map_Load(&balancerFactories, boxed, &found))
+        return found.data;
+    struct BalancerFactory *factory = runtime_newobject(&type_BalancerFactory);
+    factory->key = name;
+    factory->rebalanceHooks.notify = runtime_makemap();
+    factory->deleteHooks.notify = runtime_makemap();
+    sync_Map_Store(&balancerFactories, boxed, (struct go_eface){&type_BalancerFactory, factory});
+    return factory;
+}
+
+static int64_t register_hook(struct hookableRebalancer *hooks, struct client_Options *options,
+                             void (*fn)(struct hook_closure *, const struct discovery_Change *)) {
+    struct hook_closure *closure = runtime_newobject(&type_hook_closure);
+    closure->fn = fn;
+    closure->queue = options->Events;
+    closure->options = options;
+    int64_t index = hooks->hookIndex++;
+    *(void **)runtime_mapassign(&map_int_pointer, hooks->notify, &index) = closure;
+    return index;
+}
+
+static struct client_Options *client_NewOptions(const char *service) {
+    struct client_Options *options = runtime_newobject(&type_client_Options);
+    options->service = runtime_gostring(service);
+    options->Events = event_NewQueue(MaxEventNum);
+    return options;
+}
+
+struct kClient *client_NewClient(const char *service) {
+    struct kClient *client = runtime_newobject(&type_kClient);
+    client->opt = client_NewOptions(service);
+    client->opt->factory = lbcache_NewBalancerFactory("resolver|weighted_random|{5s,15s}");
+    client->rebalanceIndex = register_hook(&client->opt->factory->rebalanceHooks, client->opt,
+                                           client_discoveryEventHandler_func1);
+    client->deleteIndex = register_hook(&client->opt->factory->deleteHooks, client->opt, NULL);
+    return client;
+}
+
+void client_kClient_Close(struct kClient *client) {
+    struct BalancerFactory *factory = client->opt->factory;
+    runtime_mapdelete(&map_int_pointer, factory->rebalanceHooks.notify, &client->rebalanceIndex);
+    runtime_mapdelete(&map_int_pointer, factory->deleteHooks.notify, &client->deleteIndex);
+}
