@@ -46,9 +46,10 @@ static char *read_line(char *to, int size, void *arg) {
 }
 
 /* Sets or, for the following lines of a long value, appends. */
-static void put_text(struct loader *l, char *to, size_t size, const char *value) {
+static void put_joined(struct loader *l, char *to, size_t size, const char *value,
+                       const char *between) {
     size_t used = strlen(to);
-    int n = snprintf(to + used, size - used, "%s%s", used ? "\n" : "", value);
+    int n = snprintf(to + used, size - used, "%s%s", used ? between : "", value);
     if (n < 0 || (size_t)n >= size - used)
         fail_at(l, l->line, "too long:", value, NULL);
 }
