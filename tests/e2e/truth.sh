@@ -70,7 +70,7 @@ claim() {
     fi
 }
 
-for truth in "$WH_SOURCE"/tests/golden/truth/"${ONLY:-[0-9][0-9]}".txt; do
+for truth in "$WH_SOURCE"/tests/golden/truth/${ONLY:-[0-9][0-9]}.txt; do
     number=$(basename "$truth" .txt)
     program=$(sed -n 's/^program //p' "$truth")
     trace=$TMP/$number.db
