@@ -53,7 +53,8 @@
     X(_ZdaPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t align, const void *tag),           \
       (block, align, tag))
 
-/* Other functions of libc that are wrapped, each for its own reason. X(name, result, parameters) */
+/* Other functions of libc that are wrapped, each for its own reason (mallinfo2 is only called).
+ * X(name, result, parameters) */
 #define WH_OTHER_HOOKS(X)                                                                          \
     X(mmap, void *, (void *, size_t, int, int, int, off_t))                                        \
     X(munmap, int, (void *, size_t))                                                               \
@@ -63,14 +64,17 @@
     X(exit, void, (int))                                                                           \
     X(_exit, void, (int))                                                                          \
     X(quick_exit, void, (int))                                                                     \
+    X(mallinfo2, struct mallinfo2, (void))                                                         \
     X(execve, int, (const char *, char *const[], char *const[]))                                   \
     X(execvpe, int, (const char *, char *const[], char *const[]))                                  \
     X(fexecve, int, (int, char *const[], char *const[]))                                           \
     X(execveat, int, (int, const char *, char *const[], char *const[], int))                       \
     X(posix_spawn, int,                                                                            \
-      (pid_t *, const char *, const void *, const void *, char *const[], char *const[]))           \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,       \
+       char *const[], char *const[]))                                                              \
     X(posix_spawnp, int,                                                                           \
-      (pid_t *, const char *, const void *, const void *, char *const[], char *const[]))           \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,       \
+       char *const[], char *const[]))                                                              \
     X(pthread_setname_np, int, (pthread_t, const char *))                                          \
     X(dl_iterate_phdr, int, (int (*)(struct dl_phdr_info *, size_t, void *), void *))              \
     X(__libc_start_main, int,                                                                      \

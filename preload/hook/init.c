@@ -27,6 +27,7 @@ static _Atomic uint32_t run_before; /* what wh_process.run points to until there
 
 struct wh_process wh_process = {.run = &run_before};
 
+static int is_bare; /* we made the session ourselves: children are still to be told */
 enum { START_NEW, START_BUSY, START_DONE };
 static _Atomic uint32_t start_state;
 
@@ -128,6 +129,8 @@ static void place_modules(struct wh_thread *t) {
     struct wh_module_range libc = wh_module_of((uintptr_t)wh_real.fork);
     wh_process.libc = libc;
     wh_process.loader = wh_module_of((uintptr_t)&_r_debug);
+    wh_append(wh_process.preload, wh_process.preload + sizeof wh_process.preload,
+              wh_module_path((uintptr_t)__ehdr_start));
     if (wh_process.loader.start == libc.start) /* musl: one file, nothing to tell them apart by */
         wh_process.loader.bytes = 0;
     wh_process.allocator = wh_module_of((uintptr_t)wh_real.malloc);
@@ -135,6 +138,9 @@ static void place_modules(struct wh_thread *t) {
     say_note(t, WH_NOTE_ALLOCATOR, wh_module_path((uintptr_t)wh_real.malloc));
     if (wh_process.allocator.start == libc.start)
         wh_process.allocator.bytes = 0;
+    const char *runtime = wh_module_path((uintptr_t)wh_real._Znwm);
+    wh_process.operators_on_malloc =
+        wh_contains(runtime, "/libstdc++.so") || wh_contains(runtime, "/libc++.so");
     void *first = dlsym(RTLD_DEFAULT, "malloc");
     if (first && !wh_in(&wh_process.self, (uintptr_t)first))
         say_note(t, WH_NOTE_UNHOOKED_MODULE, wh_module_path((uintptr_t)first));
@@ -217,8 +223,13 @@ static void start(void) {
     char **environment = wh_environment_now();
     const char *path = wh_environment(environment, WH_ENV_SESSION);
     atomic_store(wh_process.run, 0);
-    if (path && !getauxval(AT_SECURE))
+    int secure = getauxval(AT_SECURE) != 0;
+    const char *bare = NULL;
+    if (!path && !secure && wh_environment(environment, WH_ENV_OUTPUT))
+        path = bare = wh_bare_start(environment);
+    if (path && !secure)
         use_session(path);
+    is_bare = bare != NULL;
     if (atomic_load(wh_process.run) != WH_RUN_ON)
         atomic_fetch_or(wh_process.run, WH_RUN_OFF);
     atomic_store(&start_state, START_DONE);
@@ -238,18 +249,36 @@ static void start_child(void) {
     uint32_t parent = wh_process.uid, nodes = wh_intern_count();
     uint64_t token = wh_tls.thread ? wh_tls.thread->fork_token : 0;
     wh_modules_forked();
+    wh_mappings_forked();
+    wh_process_forked();
     int on =
         !atomic_load(&wh_process.session->stop) && enlist(wh_process.session, token, parent, nodes);
-    atomic_store(wh_process.run, on ? WH_RUN_ON : WH_RUN_OFF);
+    uint32_t paused = atomic_load(&wh_process.paused) ? WH_RUN_PAUSED : 0;
+    atomic_store(wh_process.run, on ? WH_RUN_ON | paused : WH_RUN_OFF);
+}
+
+/* A fork out of a signal handler that interrupted the encoder: the child comes back into the middle
+ * of a record of its parent's block. It is let run out into nowhere, and the child goes untraced.
+ */
+static void abandon_child(void) {
+    static struct wh_block nowhere;
+    wh_tls.thread->block = &nowhere;
+    atomic_fetch_add(&wh_process.session->untraced_images, 1);
+    atomic_store(wh_process.run, WH_RUN_OFF);
 }
 
 void wh_start_forked(void) {
     struct wh_tls *tls = &wh_tls;
-    if (tls->guard || atomic_load(wh_process.run) || !wh_process.session)
+    if (atomic_load(wh_process.run) || !wh_process.session)
         return;
+    uintptr_t outer = tls->guard;
+    if (tls->thread && (outer & WH_GUARD_LEVELS) == WH_GUARD_ENCODE) {
+        abandon_child();
+        return;
+    }
     tls->guard = WH_FRAME | WH_GUARD_ENCODE;
     start_child();
-    tls->guard = 0;
+    tls->guard = outer;
 }
 
 /* The recorder holds the gate for a snapshot: wait outside, 50 ms at most. */
@@ -334,6 +363,8 @@ __attribute__((constructor)) static void construct(void) {
         uintptr_t outer = wh_tls.guard;
         wh_tls.guard = WH_FRAME | WH_GUARD_OWN;
         wh_deep_init();
+        if (is_bare)
+            wh_bare_announce(wh_process.session_path);
         wh_tls.guard = outer;
     }
 }

@@ -5,7 +5,9 @@
 #define WH_HOOK_REAL_H
 
 #include <link.h>
+#include <malloc.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <sys/types.h>
 
 #include "hooks.h"

@@ -142,7 +142,10 @@ struct wh_process {
     _Atomic uint32_t paused;
     _Atomic uint32_t generation; /* of the mapped code; a dlclose moves it on */
     struct wh_module_range loader, self, libc, allocator, operators;
+    uint32_t operators_on_malloc; /* the runtime's operators new and delete are malloc and free */
     uintptr_t main_stack_end, main_dynamic;
+    char session_path[256];
+    char preload[1024]; /* our own path, for LD_PRELOAD of images with a hand-made environment */
 };
 extern struct wh_process wh_process;
 
@@ -360,6 +363,12 @@ const char *wh_module_path(uintptr_t address); /* "" = none */
  */
 
 int wh_is_vforked(void); /* in a vfork child, which borrows our memory */
-void wh_bare_start(char **environment);
+void wh_process_forked(void);
+void wh_mappings_forked(void); /* mappings.c */
+/* Asks the recorder for a snapshot and waits for it, 30 s at most. Outside the guard. */
+void wh_request_snapshot(uint32_t reason, const char *label);
+/* Makes a session and a recorder for it; its path, or NULL: said on stderr, run untraced. */
+const char *wh_bare_start(char **environment);
+void wh_bare_announce(const char *path);
 
 #endif

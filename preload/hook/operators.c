@@ -1,0 +1,75 @@
+/* C++ operators new and delete, all forms, generated from the table. A program that links its own
+ * allocator may define them past malloc, and a block's kind tells a reader what made it.
+ *
+ * The library's operators are built on malloc: the plain forms then go straight to the real malloc
+ * and free, which is all that libstdc++ does, and to the library only when memory is out, for its
+ * handlers and exceptions. Every other form, and every other implementation, is forwarded under the
+ * guard so that a malloc beneath is not counted again. An exception passes through our frame
+ * without a landing pad: the guard it leaves behind is recognised as stale (state.h). */
+#include "real.h"
+#include "state.h"
+
+/* The pointer in the table, looked up again when the search order did not have it. */
+#define REAL(name)                                                                                 \
+    (WH_LIKELY(wh_real.name != NULL) ? wh_real.name                                                \
+                                     : (*(void **)&wh_real.name = find(#name), wh_real.name))
+
+static __attribute__((noinline)) void *find(const char *name) {
+    wh_start();
+    uintptr_t outer = wh_tls.guard;
+    wh_tls.guard = WH_FRAME | WH_GUARD_OWN;
+    void *address = wh_real_operator(name);
+    wh_tls.guard = outer;
+    return address;
+}
+
+/* Is the real operator the runtime library's, made of malloc? */
+WH_INLINE int on_malloc(int aligned) {
+    return !aligned && wh_process.operators_on_malloc;
+}
+
+#define NEW(name, parameters, arguments, new_kind, aligned)                                        \
+    WH_EXPORT void *name parameters;                                                               \
+    WH_EXPORT void *name parameters {                                                              \
+        struct wh_scope scope = wh_enter(WH_FRAME, WH_CALLER);                                     \
+        void *block = NULL;                                                                        \
+        if (on_malloc(aligned))                                                                    \
+            block = wh_real.malloc(size ? size : 1);                                               \
+        if (WH_UNLIKELY(!block)) {                                                                 \
+            if (scope.thread)                                                                      \
+                wh_level(WH_FRAME, WH_GUARD_OPERATOR);                                             \
+            block = REAL(name) ? wh_real.name arguments : wh_real.malloc(size);                    \
+        }                                                                                          \
+        if (WH_LIKELY(scope.thread != NULL)) {                                                     \
+            if (WH_LIKELY(block != NULL)) {                                                        \
+                wh_level(WH_FRAME, WH_GUARD_ENCODE);                                               \
+                wh_record_alloc(scope.thread, new_kind, block, size, WH_FRAME);                    \
+            }                                                                                      \
+            wh_leave(scope);                                                                       \
+        }                                                                                          \
+        return block;                                                                              \
+    }
+
+#define DELETE(name, parameters, arguments)                                                        \
+    WH_EXPORT void name parameters;                                                                \
+    WH_EXPORT void name parameters {                                                               \
+        if (!block || wh_early_owns(block))                                                        \
+            return;                                                                                \
+        struct wh_scope scope = wh_enter(WH_FRAME, WH_CALLER);                                     \
+        if (WH_LIKELY(scope.thread != NULL)) {                                                     \
+            wh_level(WH_FRAME, WH_GUARD_ENCODE);                                                   \
+            wh_record_free(scope.thread, block, WH_FRAME);                                         \
+            wh_level(WH_FRAME, WH_GUARD_OPERATOR);                                                 \
+        }                                                                                          \
+        if (on_malloc(0))                                                                          \
+            wh_real.free(block);                                                                   \
+        else if (REAL(name))                                                                       \
+            wh_real.name arguments;                                                                \
+        else                                                                                       \
+            wh_real.free(block);                                                                   \
+        if (WH_LIKELY(scope.thread != NULL))                                                       \
+            wh_leave(scope);                                                                       \
+    }
+
+WH_NEW_HOOKS(NEW)
+WH_DELETE_HOOKS(DELETE)
