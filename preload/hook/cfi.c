@@ -448,13 +448,26 @@ static int run(struct machine *m, const struct cie *c, const uint8_t *p, const u
     return 1;
 }
 
-/* The instructions of __restore_rt: mov $15,%rax; syscall. */
-static int is_sigreturn(uint64_t ip) {
-    static const uint8_t code[] = {0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05};
-    for (unsigned i = 0; i < sizeof code; i++)
+static int code_is(uint64_t ip, const uint8_t *code, unsigned bytes) {
+    if ((ip & 4095) > 4096 - 32) /* never read over the end of a page */
+        return 0;
+    for (unsigned i = 0; i < bytes; i++)
         if (((const uint8_t *)(uintptr_t)ip)[i] != code[i])
             return 0;
     return 1;
+}
+
+/* The instructions of __restore_rt: mov $15,%rax; syscall. */
+static int is_sigreturn(uint64_t ip) {
+    static const uint8_t code[] = {0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05};
+    return code_is(ip, code, sizeof code);
+}
+
+/* Where makecontext lets a coroutine return to, glibc's __start_context: mov %rbx,%rsp; mov
+ * (%rsp),%rdi. It has no table and nobody called it. */
+static int is_context_start(uint64_t ip) {
+    static const uint8_t code[] = {0x48, 0x89, 0xdc, 0x48, 0x8b, 0x3c, 0x24};
+    return !(ip & 15) && code_is(ip, code, sizeof code);
 }
 
 static struct wh_rule rule_of(const struct row *row) {
@@ -497,8 +510,11 @@ struct wh_rule wh_cfi_rule(uint64_t ip, int exact) {
         return deep;
     /* A return into the kernel's trampoline points at its first instruction; glibc's FDE starts one
      * byte early for the sake of unwinders that subtract 1, others have no FDE at all. */
-    if ((!found || f.cie.signal) && (ip & 4095) < 4096 - 16 && is_sigreturn(ip))
+    if ((!found || f.cie.signal) && is_sigreturn(ip))
         return (struct wh_rule){.kind = WH_RULE_SIGNAL};
+    /* The loader's entry has no table either: the frame from which everything begins. */
+    if (!found && (is_context_start(ip) || wh_in(&wh_process.loader, pc)))
+        return (struct wh_rule){.kind = WH_RULE_END};
     if (!found)
         return none;
     if (f.cie.signal || f.cie.ra_register != REG_RA)
