@@ -332,9 +332,8 @@ static void serve_request(struct wh_recorder *r, struct wh_process *p) {
     struct wh_process_slot *slot = wh_session_slot(r->session, p->slot);
     if (atomic_load_explicit(&slot->request, memory_order_acquire) != WH_REQUEST_ASKED)
         return;
-    /* A child whose parent's fork was not paired yet has no live set to show. */
-    wh_recorder_drain(r);
-    if (wh_image_run(&p->image, r->previous_ticks) == 1 && p->request_waits++ < REQUEST_WAITS_MAX)
+    /* Nothing of it was paired yet: a child may still wait for its parent's fork. */
+    if (!p->image.records && p->request_waits++ < REQUEST_WAITS_MAX)
         return;
     uint32_t reason = atomic_load(&slot->request_reason);
     char label[sizeof slot->request_label];
