@@ -328,8 +328,11 @@ int wh_pair_finish(struct wh_pair *p, uint64_t end_ticks, bool replaced) {
     wh_live_each(&p->live, finish_one, &f);
     if (f.result < 0)
         return f.result;
-    wh_ledger_settle(wh_pair_sums(p, replaced));
-    return wh_timeline_finish(&p->timeline, end_ticks, &p->ledger);
+    struct wh_ledger *sums = wh_pair_sums(p, replaced);
+    wh_ledger_settle(sums);
+    if (sums != &p->ledger) /* its points counted what it inherited */
+        p->timeline.count = 0;
+    return wh_timeline_finish(&p->timeline, end_ticks, sums);
 }
 
 struct wh_ledger *wh_pair_sums(struct wh_pair *p, bool replaced) {

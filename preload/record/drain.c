@@ -8,8 +8,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
+#include "record/limit.h"
 #include "record/recorder.h"
 
 #define CHUNK_BYTES     (256u * 1024)
@@ -130,17 +130,12 @@ void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p) {
 /* --- memory
  * ---------------------------------------------------------------------------------------- */
 
-/* The file size limit is about the trace; the shared memory must not fall under it. */
 static int allocate_pages(struct wh_recorder *r, uint64_t offset, uint64_t bytes) {
-    struct rlimit limit, open_limit;
-    bool limited = getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
-    if (limited) {
-        open_limit = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
-        limited = setrlimit(RLIMIT_FSIZE, &open_limit) == 0;
-    }
+    struct wh_file_limit limit = wh_file_limit_raise();
     int rc = fallocate(r->file_fd_session, 0, (off_t)offset, (off_t)bytes);
-    if (limited)
-        (void)setrlimit(RLIMIT_FSIZE, &limit);
+    int saved = errno;
+    wh_file_limit_restore(&limit);
+    errno = saved;
     return rc;
 }
 

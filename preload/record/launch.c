@@ -14,12 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "record/command.h"
+#include "record/limit.h"
 #include "record/record.h"
 
 struct launch {
@@ -48,15 +48,11 @@ struct launch {
 /* --- preparing
  * ------------------------------------------------------------------------------------- */
 
-/* A file size limit is about what the program and the trace write, not about our shared memory. */
 static int create_session(struct launch *l) {
-    struct rlimit limit, open_limit = {RLIM_INFINITY, RLIM_INFINITY};
-    bool limited = getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-                   setrlimit(RLIMIT_FSIZE, &open_limit) == 0;
+    struct wh_file_limit limit = wh_file_limit_raise();
     int rc = wh_session_create(&l->options->session, l->session_path, sizeof l->session_path,
                                &l->session);
-    if (limited)
-        (void)setrlimit(RLIMIT_FSIZE, &limit);
+    wh_file_limit_restore(&limit);
     if (rc)
         return wh_fail(l->error, WH_ESYSTEM, "cannot create shared memory: %s%s", strerror(-rc),
                        rc == -EFBIG ? " (the file size limit is too low)" : "");
