@@ -137,7 +137,8 @@ int wh_graph_reach(const struct wh_graph_input *input, const struct wh_csr *forw
 
 /* Up to `max` paths to a block that share no vertex but it, strongest first, found greedily over
  * `reversed`: fewer than exist are possible, never a wrong one. A path is heap edge indices from
- * the root variable down, steps[0..length-1]. */
+ * the root variable down, steps[0..length-1]. *count paths are given already: the new ones avoid
+ * them. */
 struct wh_graph_path {
     uint32_t *steps;
     uint32_t length;

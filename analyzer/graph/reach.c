@@ -99,9 +99,16 @@ static int keep_path(struct search *s, uint32_t variable, uint32_t block, unsign
     return 0;
 }
 
+static void avoid(struct search *s, const struct wh_graph_path *path) {
+    uint32_t blocks = s->input->heap->node_count;
+    s->used[blocks + path->variable] = 1;
+    for (uint32_t i = 0; i + 1 < path->length; i++)
+        s->used[s->input->heap->edges[path->steps[i]].to] = 1;
+}
+
 int wh_graph_disjoint_paths(const struct wh_graph_input *input, const struct wh_csr *reversed,
                             uint32_t block, uint32_t max, struct wh_graph_path *paths,
-                            uint32_t *ret_count, struct wh_error *error) {
+                            uint32_t *count, struct wh_error *error) {
     struct search s = {.input = input, .reversed = reversed};
     uint32_t vertices = reversed->vertices;
     s.used = wh_graph_array(vertices, 1, error);
@@ -110,13 +117,14 @@ int wh_graph_disjoint_paths(const struct wh_graph_input *input, const struct wh_
     s.next_edge = wh_graph_array(vertices, sizeof(*s.next_edge), error);
     s.queue = wh_graph_array(vertices, sizeof(*s.queue), error);
     int r = s.used && s.seen && s.next && s.next_edge && s.queue ? 0 : WH_ESYSTEM;
-    *ret_count = 0;
+    for (uint32_t i = 0; r == 0 && i < *count; i++)
+        avoid(&s, &paths[i]);
     for (unsigned level = WH_GRAPH_LEVELS - 1; r == 0 && level >= 1; level--) {
         uint32_t variable = 0;
-        while (r == 0 && *ret_count < max &&
+        while (r == 0 && *count < max &&
                (variable = search_level(&s, block, level)) != WH_GRAPH_NONE) {
-            r = keep_path(&s, variable, block, level, &paths[*ret_count], error);
-            *ret_count += r == 0;
+            r = keep_path(&s, variable, block, level, &paths[*count], error);
+            *count += r == 0;
         }
     }
     free(s.used);

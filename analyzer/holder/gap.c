@@ -14,58 +14,20 @@ struct grouping {
     const uint64_t *visible;
     const char *const *acquirers;
     struct wh_map rows;
-    struct wh_map shares; /* mask -> index into names */
-    const char **names;
-    uint32_t name_count;
-    size_t name_room;
     struct wh_error *error;
 };
-
-static int share_holder(struct grouping *g, uint64_t mask, const char **ret) {
-    struct wh_key key = {mask, 0, 0};
-    uint32_t index = wh_map_find(&g->shares, key);
-    if (index == WH_MAP_NONE) {
-        struct wh_text text = {0};
-        wh_text_printf(&text, "shared: %s", wh_holding_share_name(g->h, mask));
-        const char *name = text.failed ? NULL : wh_names_intern(&g->h->texts, text.data);
-        wh_text_release(&text);
-        index = g->name_count;
-        if (!name ||
-            wh_array_reserve(&g->names, &g->name_room, (size_t)index + 1, sizeof(*g->names)) < 0)
-            return wh_fail(g->error, WH_ESYSTEM, "no memory for the names of holders");
-        int status = wh_map_add(&g->shares, key, index, g->error);
-        if (status < 0)
-            return status;
-        g->names[g->name_count++] = name;
-    }
-    *ret = g->names[index];
-    return 0;
-}
-
-/* The holder's name of a block, and whether its creator stack hides it. */
-static int holder_of(struct grouping *g, uint32_t block, const char **holder, int *hidden) {
-    const struct wh_holding *h = g->h;
-    *hidden = 0;
-    *holder = "lost";
-    if (h->graph.lost_state[block] != WH_LOST_NOT)
-        return 0;
-    const struct wh_path_row *row = &h->paths.rows[h->paths.row_of[block]];
-    *hidden = row->keeper != NULL;
-    *holder = row->holder;
-    if (h->graph.top[block] < h->graph.blocks)
-        return share_holder(g, wh_graph_mask(&h->graph, block), holder);
-    return 0;
-}
 
 static int add_block(struct grouping *g, uint32_t block) {
     struct wh_holding *h = g->h;
     struct wh_gap *gap = g->gap;
-    const char *holder, *creator = wh_names_intern(&h->texts, wh_holding_creator(h, block));
+    const char *holder = wh_holding_holder(h, block);
+    const char *creator = wh_names_intern(&h->texts, wh_holding_creator(h, block));
     const char *acquirer = g->acquirers ? g->acquirers[block] : NULL;
-    int hidden = 0, status = holder_of(g, block, &holder, &hidden);
-    holder = wh_names_intern(&h->texts, holder);
-    if (status < 0 || !creator || !holder)
-        return status < 0 ? status : wh_fail(g->error, WH_ESYSTEM, "no memory for the matrix");
+    uint32_t path = h->paths.row_of[block];
+    int status, hidden = path != WH_PATH_NONE && h->paths.rows[path].keeper != NULL;
+    holder = holder ? wh_names_intern(&h->texts, holder) : NULL;
+    if (!creator || !holder)
+        return wh_fail(g->error, WH_ESYSTEM, "no memory for the matrix");
     struct wh_key key = {(uintptr_t)creator, (uintptr_t)holder,
                          (uintptr_t)acquirer << 1 | (unsigned)hidden};
     uint32_t index = wh_map_find(&g->rows, key);
@@ -155,8 +117,6 @@ int wh_gap_build(struct wh_holding *h, const uint64_t *visible, const char *cons
     if (status == 0)
         status = retain(h, ret, error);
     wh_map_release(&g.rows);
-    wh_map_release(&g.shares);
-    free(g.names);
     if (status < 0) {
         wh_gap_release(ret);
         return status;

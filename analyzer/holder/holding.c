@@ -112,6 +112,8 @@ void wh_holding_close(struct wh_holding *h) {
     wh_symbols_close(h->symbols);
     wh_heap_release(&h->heap);
     wh_names_release(&h->texts);
+    wh_map_release(&h->shares);
+    free(h->share_names);
     free(h->order);
     free(h->first_edge);
     free(h);
@@ -136,7 +138,7 @@ int wh_holding_kept(const struct wh_holding *h, uint64_t edge) {
 
 #define SHARE_NAMES 4
 
-const char *wh_holding_share_name(struct wh_holding *h, uint64_t mask) {
+static const char *make_share_name(struct wh_holding *h, uint64_t mask) {
     const char *names[64];
     uint32_t times[64], count = 0;
     struct wh_text text = {0};
@@ -153,6 +155,7 @@ const char *wh_holding_share_name(struct wh_holding *h, uint64_t mask) {
         }
         times[i]++;
     }
+    wh_text_puts(&text, "shared: ");
     for (uint32_t i = 0; i < count && i < SHARE_NAMES; i++) {
         wh_text_printf(&text, "%s%s", i ? " + " : "", names[i]);
         if (times[i] > 1)
@@ -164,5 +167,32 @@ const char *wh_holding_share_name(struct wh_holding *h, uint64_t mask) {
         wh_text_puts(&text, count ? " + others" : "several small roots");
     const char *name = text.failed ? NULL : wh_names_intern(&h->texts, text.data);
     wh_text_release(&text);
-    return name ? name : "?";
+    return name;
+}
+
+static const char *shared_by(struct wh_holding *h, uint64_t mask) {
+    struct wh_key key = {mask, 0, 0};
+    uint32_t index = wh_map_find(&h->shares, key);
+    if (index == WH_MAP_NONE) {
+        const char *name = make_share_name(h, mask);
+        index = h->share_count;
+        if (!name || wh_map_add(&h->shares, key, index, NULL) < 0 ||
+            wh_array_reserve(&h->share_names, &h->share_room, (size_t)index + 1, sizeof(name)) < 0)
+            return NULL;
+        h->share_names[h->share_count++] = name;
+    }
+    return h->share_names[index];
+}
+
+const char *wh_holding_share_name(struct wh_holding *h, uint64_t mask) {
+    const char *name = shared_by(h, mask);
+    return name ? name + strlen("shared: ") : "?";
+}
+
+const char *wh_holding_holder(struct wh_holding *h, uint32_t block) {
+    if (h->graph.lost_state[block] != WH_LOST_NOT)
+        return "lost";
+    if (h->graph.top[block] < h->graph.blocks)
+        return shared_by(h, wh_graph_mask(&h->graph, block));
+    return h->paths.rows[h->paths.row_of[block]].holder;
 }

@@ -25,6 +25,10 @@ struct wh_holding {
     struct wh_graph graph;
     struct wh_paths paths;
     uint32_t *order; /* blocks by birth: the order of everything that is decided block by block */
+    struct wh_map shares; /* mask -> index into share_names */
+    const char **share_names;
+    uint32_t share_count;
+    size_t share_room;
     uint64_t *first_edge; /* per block (blocks + 1): its edges in heap.edges */
 };
 
@@ -39,6 +43,10 @@ const char *wh_holding_creator(const struct wh_holding *h, uint32_t block);
 /* A set of holders for people: the variables' names joined by ' + ', largest first, at most four.
  */
 const char *wh_holding_share_name(struct wh_holding *h, uint64_t mask);
+
+/* What table gap says holds a block: a path's holder, 'shared: A + B' or 'lost'. NULL: no memory.
+ */
+const char *wh_holding_holder(struct wh_holding *h, uint32_t block);
 
 /* Is the edge part of the holder graph (as strong as its target)? */
 int wh_holding_kept(const struct wh_holding *h, uint64_t edge);

@@ -293,7 +293,7 @@ static const char *check_disjoint(const struct sketch *s) {
     assert_int_equal(wh_csr_build(&p.input, 1, 1, &csr, NULL), 0);
     for (uint32_t b = 0; !what && b < s->blocks; b++) {
         struct wh_graph_path paths[3] = {0};
-        uint32_t count;
+        uint32_t count = 0;
         uint8_t used[MAX_V] = {0};
         assert_int_equal(wh_graph_disjoint_paths(&p.input, &csr, b, 3, paths, &count, NULL), 0);
         if ((count > 0) != (g.strength[b] > 0) || (count && paths[0].strength != g.strength[b]))
