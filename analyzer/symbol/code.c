@@ -110,15 +110,9 @@ static uint64_t die_number(Dwarf_Die *die, unsigned name) {
 }
 
 /* Where an inlined call stands in its caller. */
-static void call_site(struct wh_module *m, struct wh_unit *u, Dwarf_Die *call,
-                      struct wh_code *code) {
-    Dwarf_Files *files = NULL;
-    size_t count = 0;
-    uint64_t file = die_number(call, DW_AT_call_file);
+static void call_site(struct wh_module *m, Dwarf_Die *call, struct wh_code *code) {
     code->line = (uint32_t)die_number(call, DW_AT_call_line);
-    code->file = NULL;
-    if (dwarf_getsrcfiles(&u->die, &files, &count) == 0 && file < count)
-        code->file = wh_texts_add_path(&m->texts, dwarf_filesrc(files, file, NULL, NULL));
+    code->file = wh_texts_add_path(&m->texts, wh_die_file(call, DW_AT_call_file));
 }
 
 static void code_line(struct wh_module *m, struct wh_unit *u, uint64_t address,
@@ -158,7 +152,7 @@ static size_t code_resolve(struct wh_module *m, uint64_t address, struct wh_code
         codes[i].function = wh_module_die_name(m, call);
         codes[i].inlined = true;
         codes[i + 1] = (struct wh_code){0};
-        call_site(m, u, call, &codes[i + 1]);
+        call_site(m, call, &codes[i + 1]);
     }
     codes[count].function = outer;
     return count + 1;

@@ -93,6 +93,8 @@ bool wh_die_next(Dwarf_Die *die);
 const char *wh_module_die_name(struct wh_module *m, Dwarf_Die *die);
 /* Attributes followed through DW_AT_abstract_origin and DW_AT_specification. */
 const char *wh_die_linkage_name(Dwarf_Die *die);
+/* The source file that an attribute (DW_AT_decl_file, DW_AT_call_file) names; NULL = none. */
+const char *wh_die_file(Dwarf_Die *die, unsigned attribute_name);
 /* Source file that declares it, cleaned and interned; NULL = not told. */
 const char *wh_module_die_file(struct wh_module *m, Dwarf_Die *die);
 

@@ -233,7 +233,7 @@ static const char *type_identity(struct wh_type *t, Dwarf_Die *die) {
     if (!t->plain)
         return NULL;
     dwarf_decl_line(die, &line);
-    const char *file = dwarf_decl_file(die);
+    const char *file = wh_die_file(die, DW_AT_decl_file);
     snprintf(text, sizeof(text), "\"%d %s %" PRIu64 " %s:%d", (int)t->kind, t->plain, t->size,
              file ? file : "", line);
     return wh_texts_add(&t->module->texts, text);

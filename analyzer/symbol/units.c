@@ -209,6 +209,23 @@ const char *wh_module_die_name(struct wh_module *m, Dwarf_Die *die) {
     return name && name[0] ? wh_module_pretty(m, name) : NULL;
 }
 
+const char *wh_die_file(Dwarf_Die *die, unsigned attribute_name) {
+    Dwarf_Attribute attribute;
+    Dwarf_Word index;
+    Dwarf_Die unit;
+    Dwarf_Half version = 0;
+    Dwarf_Files *files = NULL;
+    size_t count = 0;
+    /* Not dwarf_decl_file(): it aborts where a unit has no line table. */
+    if (!dwarf_attr_integrate(die, attribute_name, &attribute) ||
+        dwarf_formudata(&attribute, &index) != 0 || !attribute.cu ||
+        !dwarf_cu_die(attribute.cu, &unit, &version, NULL, NULL, NULL, NULL, NULL) ||
+        (index == 0 && version < 5) || dwarf_getsrcfiles(&unit, &files, &count) != 0 ||
+        index >= count)
+        return NULL;
+    return dwarf_filesrc(files, index, NULL, NULL);
+}
+
 const char *wh_module_die_file(struct wh_module *m, Dwarf_Die *die) {
-    return wh_texts_add_path(&m->texts, dwarf_decl_file(die));
+    return wh_texts_add_path(&m->texts, wh_die_file(die, DW_AT_decl_file));
 }

@@ -243,6 +243,28 @@ static void the_debug_symbol_table_in_the_file_is_read(void **state) {
     assert_true(shell("rm %s/mini %s/mini.debug %s/mini.debug.xz"));
 }
 
+static void split_debug_information_is_read(void **state) {
+    (void)state;
+    char path[128];
+    struct wh_variable v;
+    struct wh_module_symbol symbol;
+    if (!shell("cd %s && printf 'struct t { struct t *next; } kept;\\nint main(void) "
+               "{ return kept.next != 0; }\\n' >s.c && cc -g -gsplit-dwarf s.c -o s"))
+        skip();
+    snprintf(path, sizeof(path), "%s/s", dir);
+    struct wh_module *m = wh_module_open(path, NULL);
+    bool found = false;
+    for (uint64_t at = 0x1000; at < 0x500000 && !found; at += 8)
+        found = wh_module_data_symbol(m, at, &symbol) && strcmp(symbol.name, "kept") == 0;
+    assert_true(found);
+    assert_int_equal(wh_variable_at(m, symbol.address, &v), 0);
+    assert_string_equal(v.name, "kept");
+    assert_non_null(v.file);
+    assert_string_equal(wh_type_name(v.type), "struct t");
+    wh_module_free(m);
+    assert_true(shell("rm %s/s %s/s.c %s/*.dwo"));
+}
+
 static void the_network_is_never_asked(void **state) {
     (void)state;
     setenv("DEBUGINFOD_URLS", "http://127.0.0.1:9/", 1);
@@ -470,6 +492,7 @@ int main(void) {
         cmocka_unit_test(separate_debug_files_are_found_by_their_link),
         cmocka_unit_test(compressed_debug_sections_are_read),
         cmocka_unit_test(the_debug_symbol_table_in_the_file_is_read),
+        cmocka_unit_test(split_debug_information_is_read),
         cmocka_unit_test(the_network_is_never_asked),
         cmocka_unit_test(broken_files_never_crash),
         cmocka_unit_test(stacks_get_frames_and_creators),

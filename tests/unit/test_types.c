@@ -64,6 +64,22 @@ struct cache {
     void *anything;
 };
 
+/* GLib's, by the names that its headers give them; GHashTable is opaque there too. */
+typedef struct _GHashTable GHashTable;
+struct _GList {
+    void *data;
+    struct _GList *next, *prev;
+};
+struct _GPtrArray {
+    void **pdata;
+    unsigned len;
+};
+static struct {
+    GHashTable *table;
+    struct _GList *list;
+    struct _GPtrArray *array;
+} glib_of_test;
+
 static struct cache cache_of_test;
 static struct link unit_list;
 __thread struct entry *thread_entry;
@@ -291,6 +307,29 @@ static void paths_go_through_pointers_and_elements(void **state) {
     assert_string_equal(strings, "names[*]->bytes");
 }
 
+/* The grouped path from glib_of_test through a block to its slot. */
+static void expect_glib(uint64_t at, uint64_t block_size, uint64_t offset, const char *expected) {
+    struct wh_type_field first, second;
+    char path[100] = "glib";
+    glib_of_test.table = NULL;
+    assert_int_equal(wh_type_at(type_of_static(&glib_of_test), 0, at, false, NULL, &first), 0);
+    assert_int_equal(
+        wh_type_at(first.pointee, block_size, offset, first.is_elements, NULL, &second), 0);
+    assert_true(second.is_pointer);
+    wh_path_append(path, sizeof(path), NULL, &first, true);
+    wh_path_append(path, sizeof(path), &first, &second, true);
+    assert_string_equal(path, expected);
+}
+
+static void containers_of_glib_read_as_what_they_hold(void **state) {
+    (void)state;
+    expect_glib(0, 96, 32, "glib.table->keys");
+    expect_glib(0, 96, 48, "glib.table->values");
+    expect_glib(8, 24, 0, "glib.list[*]");
+    expect_glib(8, 24, 8, "glib.list"); /* a link adds nothing */
+    expect_glib(16, 16, 0, "glib.array");
+}
+
 static void what_cannot_point_is_known(void **state) {
     (void)state;
     const struct wh_type *t = type_of_static(&cache_of_test);
@@ -419,6 +458,7 @@ int main(void) {
         cmocka_unit_test(larger_blocks_are_arrays_and_flexible_ends_take_the_rest),
         cmocka_unit_test(unions_name_the_member_whose_pointee_fits),
         cmocka_unit_test(paths_go_through_pointers_and_elements),
+        cmocka_unit_test(containers_of_glib_read_as_what_they_hold),
         cmocka_unit_test(what_cannot_point_is_known),
         cmocka_unit_test(container_of_is_known_where_only_one_struct_fits),
         cmocka_unit_test(containers_of_libstdcxx_read_as_what_they_hold),
