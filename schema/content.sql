@@ -2,10 +2,12 @@
 -- Conventions: *_ns = nanoseconds since the trace began (trace.start_ns is that moment as Unix time),
 -- sizes in bytes, addresses as signed 64-bit integers, NULL as each column says.
 
--- Facts about the file itself, one per row. Keys: version, host, kernel, clock, start_ns, options,
--- command_line, complete (1 = the recorder finished), truncated (why it ended early, absent if it did
--- not), events, lost_events, lost_processes, allocation_rows ('all' or 'live' = folded), sample_bytes,
--- free_stacks (1 = stacks of frees were taken), creator_skip (text of the file given to --skip).
+-- Facts about the file itself, one per row. Keys: version, host, kernel, machine, options, command_line;
+-- start_ns, clock, clock_start_ticks, clock_ns_q32, clock_shift (how ticks become nanoseconds:
+-- common/trace/clock.h); complete (1 = the recorder finished), expanded (1 = it did not, `whoholds expand`
+-- did), truncated (why it ended early; absent if it did not), recorder_pid; events, lost_events,
+-- lost_processes, malformed_blocks; allocation_rows ('all' or 'live' = the others are in folded),
+-- free_stacks (1 = taken), sample_bytes (mean bytes between samples, 0 = every allocation).
 CREATE TABLE trace(
     key TEXT PRIMARY KEY, -- name of the fact
     value                 -- its value; text or integer as the key says, never NULL

@@ -7,10 +7,11 @@ int wh_call_open(struct wh_call *call, int operand, unsigned flags, struct wh_st
     int rc = wh_store_open(path, flags & ~WH_CALL_UNFINISHED, &store, &call->error);
     if (rc)
         return rc;
-    if (!(flags & WH_CALL_UNFINISHED) && wh_store_get_int(store, "complete", 0) != 1) {
+    if (!(flags & WH_CALL_UNFINISHED) && wh_store_get_int(store, "complete", 0) != 1 &&
+        wh_store_get_int(store, "expanded", 0) != 1) {
         rc = wh_fail(&call->error, WH_EINPUT,
-                     "'%s' is still being recorded, or its recorder was killed: "
-                     "`whoholds expand FILE` builds the tables from what is there",
+                     "'%s' is still being recorded, or its recorder could not finish it: "
+                     "`whoholds expand` builds the tables from what is there",
                      path);
         wh_store_close(store);
         return rc;

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/string.h"
 #include "analyzer/check/check.h"
 #include "analyzer/check/sarif.h"
+#include "base/string.h"
 #include "command.h"
 
 static const char *const format_words[] = {"text", "json", "csv", "sarif", NULL};
