@@ -1,6 +1,7 @@
 /* wh_snapshot_freeze and the life of struct wh_frozen: the caller's side of the tracer thread. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,19 @@ static void wait_for(sem_t *semaphore) {
         continue;
 }
 
+/* The tracer takes no signals: they are the caller's. */
+static bool start_tracer(struct wh_frozen *f) {
+    sigset_t all, before;
+    pthread_t tracer;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = pthread_create(&tracer, NULL, wh_tracer_main, f) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (started)
+        (void)pthread_detach(tracer);
+    return started;
+}
+
 /* After the tracer is done: what can be prepared while the threads run on. */
 static int open_image(struct wh_frozen *f, struct wh_error *error) {
     f->memory = open_proc(f->image, "mem");
@@ -103,13 +117,11 @@ int wh_snapshot_freeze(const struct wh_snapshot_job *job, struct wh_frozen **ret
     sem_init(&f->done, 0, 0);
     sem_init(&f->end, 0, 0);
     sem_init(&f->ended, 0, 0);
-    pthread_t tracer;
-    if (copy_job(f, job) != WH_OK || pthread_create(&tracer, NULL, wh_tracer_main, f) != 0) {
+    if (copy_job(f, job) != WH_OK || !start_tracer(f)) {
         atomic_store(&f->users, 1);
         wh_frozen_put(f);
         return wh_fail(error, WH_ESYSTEM, "no tracer thread for process %d", (int)job->pid);
     }
-    (void)pthread_detach(tracer);
     wait_for(&f->stopped);
     int status = f->status;
     if (status == WH_OK && job->frozen)

@@ -195,23 +195,40 @@ static int stop_threads(struct wh_tracer *t) {
     return WH_OK;
 }
 
+/* Threads of the target between an operation's stamp and its record: the table does not show what
+ * they did to the heap. */
+static uint32_t count_inside(const struct wh_tracer *t) {
+    struct wh_session *session = t->frozen->job->session;
+    if (!t->slot || !session)
+        return 0;
+    uint32_t inside = 0, uid = atomic_load(&t->slot->uid),
+             used = atomic_load(&session->blocks_used);
+    for (uint32_t i = 0; i < used && i < WH_BLOCK_MAX; i++) {
+        const struct wh_block_entry *entry = wh_session_entry(session, i);
+        if (atomic_load_explicit(&entry->state, memory_order_acquire) == WH_BLOCK_OPEN &&
+            atomic_load_explicit(&entry->process_uid, memory_order_relaxed) == uid)
+            inside += atomic_load(&wh_session_block(session, i)->busy) != 0;
+    }
+    return inside;
+}
+
 /* Closes the gate of the hooks and waits a little until no thread is inside the allocator. */
 static void close_gate(struct wh_tracer *t) {
-    struct wh_process_slot *slot = t->slot;
-    if (!slot)
+    if (!t->slot)
         return;
-    atomic_store(&slot->gate, 1);
+    atomic_store(&t->slot->gate, 1);
     uint64_t deadline = wh_snapshot_now_ns() + GATE_NS_MAX;
-    for (unsigned round = 0; atomic_load(&slot->in_hook) != 0; round++) {
-        if (wh_snapshot_now_ns() > deadline) {
-            uint32_t inside = atomic_load(&slot->in_hook);
-            t->frozen->figures->unknown_blocks = inside;
-            wh_snapshot_caveat(t->frozen->figures,
-                               "%u threads were inside the allocator when it was stopped", inside);
-            return;
-        }
+    for (unsigned round = 0; count_inside(t) && wh_snapshot_now_ns() < deadline; round++)
         nap(round);
-    }
+}
+
+/* With all threads stopped: operations that the gate did not see the end of. */
+static void note_inside(struct wh_tracer *t) {
+    uint32_t inside = count_inside(t);
+    t->frozen->figures->unknown_blocks += inside;
+    if (inside)
+        wh_snapshot_caveat(t->frozen->figures, "%u threads were inside the allocator at the stop",
+                           inside);
 }
 
 static void open_gate(struct wh_tracer *t) {
@@ -370,6 +387,7 @@ static int stop_and_copy(struct wh_tracer *t) {
     int status = stop_threads(t);
     if (status == WH_OK)
         status = remember_threads(t);
+    note_inside(t);
     f->figures->stop_ns = wh_snapshot_now_ns() - stop_begin;
     f->status = status; /* read by the caller between stopped and go */
     sem_post(&f->stopped);
