@@ -46,6 +46,18 @@ static void await_answer(void) {
     }
 }
 
+/* Libraries loaded since the last look: the snapshot's roots are named by their modules. */
+static void say_modules(uintptr_t frame) {
+    struct wh_scope scope = wh_enter(frame, 0);
+    if (!scope.thread)
+        return;
+    if (!scope.outer) {
+        wh_level(frame, WH_GUARD_ENCODE);
+        wh_modules_scan(scope.thread);
+    }
+    wh_leave(scope);
+}
+
 void wh_request_snapshot(uint32_t reason, const char *label) {
     struct wh_process_slot *slot = wh_process.slot;
     const struct timespec pause = {0, 10000000};
@@ -59,6 +71,9 @@ void wh_request_snapshot(uint32_t reason, const char *label) {
         expected = 0;
         wh_sys2(SYS_nanosleep, &pause, NULL);
     }
+    if (reason == WH_SNAP_EXIT ||
+        reason == WH_SNAP_API) /* not inside the loader, as a signal may be */
+        say_modules(WH_FRAME);
     atomic_store(&slot->request_tid, (uint32_t)wh_sys0(SYS_gettid));
     atomic_store(&slot->request_reason, reason);
     wh_append(slot->request_label, slot->request_label + sizeof slot->request_label, label);

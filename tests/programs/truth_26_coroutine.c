@@ -4,10 +4,9 @@
 #include "truth.h"
 
 struct coroutine {
-    ucontext_t context;
+    ucontext_t context, back; /* saved registers of the caller refer to us, too */
     char *stack;
 } * coroutine;
-static ucontext_t back;
 
 CREATOR void *make_object(void) {
     return calloc(1, 1500);
@@ -21,7 +20,7 @@ CREATOR struct coroutine *make_coroutine(void) {
 
 static void run(void) {
     void *volatile local = make_object();
-    swapcontext(&coroutine->context, &back);
+    swapcontext(&coroutine->context, &coroutine->back);
     free(local);
 }
 
@@ -32,6 +31,6 @@ int main(void) {
     coroutine->context.uc_stack.ss_sp = coroutine->stack;
     coroutine->context.uc_stack.ss_size = 65536;
     makecontext(&coroutine->context, run, 0);
-    swapcontext(&back, &coroutine->context);
+    swapcontext(&coroutine->back, &coroutine->context);
     return 0;
 }
