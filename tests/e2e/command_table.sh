@@ -2,6 +2,8 @@
 # Every command of the table has help, a man page and completion, refuses what it does not know, and an
 # unwritable result is an error.
 set -euo pipefail
+WH_SOURCE=${WH_SOURCE:-$(cd "$(dirname "$0")/../.." && pwd)}
+WH_BUILD=${WH_BUILD:-$WH_SOURCE/build}
 whoholds=$WH_BUILD/bin/whoholds
 man=$WH_BUILD/manual/man1
 fail() { echo "FAILED: $*" >&2; exit 1; }

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Every report on traces written by hand, against outputs that one can read: tests/golden/cases.
 set -euo pipefail
+WH_SOURCE=${WH_SOURCE:-$(cd "$(dirname "$0")/../.." && pwd)}
+WH_BUILD=${WH_BUILD:-$WH_SOURCE/build}
 command -v sqlite3 >/dev/null || exit 77
 golden=$WH_SOURCE/tests/golden
 work=$(mktemp -d)

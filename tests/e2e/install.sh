@@ -2,6 +2,8 @@
 # The installed copy: commands, library, header, pkg-config file, man pages and completion are in place and
 # work from any directory.
 set -euo pipefail
+WH_SOURCE=${WH_SOURCE:-$(cd "$(dirname "$0")/../.." && pwd)}
+WH_BUILD=${WH_BUILD:-$WH_SOURCE/build}
 prefix=$(mktemp -d)
 trap 'rm -rf "$prefix"' EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
