@@ -125,3 +125,36 @@ FROM (SELECT process_id, (SELECT min(p) FROM power WHERE power.p >= by_size.size
       SELECT process_id, size_class, sum(objects), sum(bytes), 0, 0, 0, 0
       FROM folded GROUP BY process_id, size_class)
 GROUP BY process_id, class;
+
+-- One live block at a snapshot with everything that is known of it, for queries and rules.
+CREATE VIEW block(
+    snapshot_id,    -- snapshot.id
+    allocation_id,  -- allocation.id
+    address,        -- first byte
+    size_bytes,     -- requested bytes
+    kind,           -- malloc, mmap, ... as in allocation
+    alloc_ns,       -- birth
+    stack_id,       -- creator stack
+    creator,        -- first function outside allocators and runtimes; '?' = unknown
+    state,          -- held, lost, lost_indirect
+    holder,         -- as in path; NULL = lost
+    keeper,         -- first container the creator stack does not explain; NULL = explained, or lost
+    path,           -- every step from the root; NULL = lost
+    holders,        -- independent holders (count)
+    dominator_id,   -- allocation.id of the block that dominates it; NULL = a root or none
+    retained_bytes, -- it and what only it keeps
+    visible_bytes,  -- what its references reach by their length; NULL = unknown
+    strength,       -- 0..5 of its strongest path; -1 = lost
+    pool,           -- name of the annotated pool it came from; NULL = none
+    is_idle,        -- 1 = given back to that pool; NULL = no pool
+    acquirer        -- function that last took it out of the pool; NULL = none
+) AS
+SELECT h.snapshot_id, a.id, a.address, a.size_bytes, a.kind, a.alloc_ns, a.stack_id,
+       coalesce(s.creator, '?'), h.state, p.holder, p.keeper, p.text, h.holders, h.dominator_id,
+       h.retained_bytes, h.visible_bytes, h.strength, o.pool, o.is_idle, q.creator
+FROM held h
+JOIN allocation a ON a.id = h.allocation_id
+LEFT JOIN stack s ON s.id = a.stack_id
+LEFT JOIN path p ON p.id = h.path_id
+LEFT JOIN pooled o ON o.snapshot_id = h.snapshot_id AND o.allocation_id = h.allocation_id
+LEFT JOIN stack q ON q.id = o.acquirer_stack_id;

@@ -141,9 +141,12 @@ static struct node *node_find(const struct resolver *r, int64_t id) {
 /* Stacks in use and not resolved. Looking for stacks of frees costs a pass over all lifetimes: only
  * where the recording took them. */
 static const char used_stacks[] = "SELECT stack_id FROM site WHERE stack_id > 0 "
+                                  "UNION SELECT acquirer_stack_id FROM pooled "
+                                  "WHERE acquirer_stack_id > 0 "
                                   "EXCEPT SELECT id FROM stack";
 static const char used_stacks_and_frees[] =
     "SELECT stack_id FROM site WHERE stack_id > 0 "
+    "UNION SELECT acquirer_stack_id FROM pooled WHERE acquirer_stack_id > 0 "
     "UNION SELECT free_stack_id FROM folded WHERE free_stack_id > 0 "
     "UNION SELECT free_stack_id FROM allocation WHERE free_stack_id > 0 "
     "EXCEPT SELECT id FROM stack";
