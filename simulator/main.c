@@ -10,7 +10,11 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *what;
 } commands[] = {
+    {"list", command_list, "[--format json]   the scenarios"},
+    {"describe", command_describe, "NAME [--language en|zh]   the case in plain words"},
     {"run", command_run, "NAME [--fixed] [--set KEY=VALUE]...   run it and show what stays alive"},
+    {"verify", command_verify,
+     "[NAME...] [--format json]   record each and compare with the truth"},
 };
 
 static void print_help(void) {

@@ -5,6 +5,7 @@
 
 #include "cmd/commands.h"
 #include "cmd/truth.h"
+#include "scenario/expression.h"
 #include "scenario/model.h"
 #include "scenario/nearest.h"
 #include "scenario/world.h"
@@ -94,15 +95,36 @@ static int parse(int argc, char **argv, struct run_options *o) {
     return status;
 }
 
-static int apply_sets(int argc, char **argv, struct scenario *s, struct wh_error *error) {
+static int apply_sets(int argc, char **argv, struct scenario *s, bool *ret_any,
+                      struct wh_error *error) {
     int status = 0;
     for (int i = 1; i < argc && !status; i++) {
+        *ret_any |= strncmp(argv[i], "--set", 5) == 0;
         if (strncmp(argv[i], "--set=", 6) == 0)
             status = scenario_set(s, argv[i] + 6, error);
         else if (strcmp(argv[i], "--set") == 0)
             status = scenario_set(s, argv[++i], error);
         else if (strcmp(argv[i], "--truth") == 0)
             i++;
+    }
+    return status;
+}
+
+/* What whoholds must find at the end, in words: the formulas of the scenario with this run's
+ * numbers. */
+static int print_expected(const struct scenario *s, struct wh_error *error) {
+    unsigned when = s->is_fixed ? SCENARIO_FIXED : SCENARIO_LEAKING;
+    int status = 0;
+    puts("\nmust be found at exit");
+    for (int i = 0; i < s->expect_count && !status; i++) {
+        const struct scenario_expect *e = &s->expect[i];
+        int64_t bytes;
+        if (!(e->when & when) || e->is_real || strcmp(e->at, "exit") != 0)
+            continue;
+        status = expression_evaluate(e->bytes, s, &bytes, error);
+        if (!status)
+            printf("%15lld bytes created by %s, held by %s\n%16s%s\n", (long long)bytes, e->creator,
+                   e->holder, "", e->why);
     }
     return status;
 }
@@ -122,17 +144,20 @@ int command_run(int argc, char **argv) {
         return status;
     static struct scenario s;
     struct wh_error error;
+    bool has_sets = false;
     int failed = scenario_open(o.name, &s, &error);
     if (!failed && o.is_fixed)
         scenario_use_fixed(&s);
     if (!failed)
-        failed = apply_sets(argc, argv, &s, &error);
+        failed = apply_sets(argc, argv, &s, &has_sets, &error);
     if (failed)
         return command_fail(&error);
     world_start(&o.world, &s);
     model_find(s.model)->run(&s);
     world_end();
-    if (o.truth && truth_write(o.truth, &s, &error))
+    if (!o.world.is_quiet && print_expected(&s, &error))
+        return command_fail(&error);
+    if (o.truth && truth_write(o.truth, &s, !has_sets, &error))
         return command_fail(&error);
     return command_finish();
 }

@@ -1,38 +1,102 @@
-/* The side file, see truth.h: one line per expectation, tab-separated after the key. */
+/* The side file, see truth.h: one row a line, tab-separated. */
 #include "cmd/truth.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "scenario/expression.h"
 #include "scenario/world.h"
 
-int truth_write(const char *path, const struct scenario *s, struct wh_error *error) {
+#define LINE_BYTES 4096
+#define FIELDS     10
+
+static void write_row(FILE *file, const struct truth_row *r) {
+    fprintf(file, "%d\t%s\t%s\t%s\t%s\t%s\t%lld\t%lld\t%g\t%lld\n", (int)r->kind, r->name, r->at,
+            r->creator, r->stack, r->holder, (long long)r->objects, (long long)r->bytes,
+            r->tolerance, (long long)r->visible_percent);
+}
+
+static int expected(const struct scenario *s, const struct scenario_expect *e,
+                    struct truth_row *ret_row, struct wh_error *error) {
+    *ret_row = (struct truth_row){.kind = TRUTH_EXPECT,
+                                  .objects = -1,
+                                  .tolerance = e->tolerance,
+                                  .visible_percent = e->visible_percent};
+    snprintf(ret_row->name, sizeof(ret_row->name), "%s", e->name);
+    snprintf(ret_row->at, sizeof(ret_row->at), "%s", e->at);
+    snprintf(ret_row->creator, sizeof(ret_row->creator), "%s", e->creator);
+    snprintf(ret_row->stack, sizeof(ret_row->stack), "%s", e->stack);
+    snprintf(ret_row->holder, sizeof(ret_row->holder), "%s", e->holder);
+    int status = 0;
+    if (*e->objects)
+        status = expression_evaluate(e->objects, s, &ret_row->objects, error);
+    return status ? status : expression_evaluate(e->bytes, s, &ret_row->bytes, error);
+}
+
+int truth_write(const char *path, const struct scenario *s, bool is_default,
+                struct wh_error *error) {
     FILE *file = fopen(path, "we");
     if (!file)
         return wh_fail_errno(error, "cannot write '%s'", path);
-    fprintf(file, "scenario\t%s\t%s\n", s->name, s->is_fixed ? "fixed" : "leaking");
     int count, status = 0;
     const struct world_phase *phases = world_phases(&count);
-    for (int i = 0; i < count; i++)
-        fprintf(file, "phase\t%s\t%llu\t%llu\n", phases[i].label,
-                (unsigned long long)phases[i].live_objects,
-                (unsigned long long)phases[i].live_bytes);
+    for (int i = 0; i < count; i++) {
+        struct truth_row row = {.kind = TRUTH_TOTAL,
+                                .objects = (int64_t)phases[i].live_objects,
+                                .bytes = (int64_t)phases[i].live_bytes};
+        snprintf(row.name, sizeof(row.name), "all objects");
+        snprintf(row.at, sizeof(row.at), "%s", phases[i].label);
+        write_row(file, &row);
+    }
     unsigned when = s->is_fixed ? SCENARIO_FIXED : SCENARIO_LEAKING;
     for (int i = 0; i < s->expect_count && !status; i++) {
-        const struct scenario_expect *e = &s->expect[i];
-        if (!(e->when & when))
+        struct truth_row row;
+        if (!(s->expect[i].when & when) || (s->expect[i].is_real && !is_default))
             continue;
-        int64_t objects = -1, bytes = 0;
-        if (*e->objects)
-            status = expression_evaluate(e->objects, s, &objects, error);
+        status = expected(s, &s->expect[i], &row, error);
         if (!status)
-            status = expression_evaluate(e->bytes, s, &bytes, error);
-        fprintf(file, "expect\t%s\t%s\t%s\t%s\t%s\t%lld\t%lld\t%g\n", e->name, e->at, e->creator,
-                e->stack, e->holder, (long long)objects, (long long)bytes, e->tolerance);
+            write_row(file, &row);
     }
     if (fclose(file) && !status)
         status = wh_fail_errno(error, "cannot write '%s'", path);
+    return status;
+}
+
+/* Splits at tabs, empty fields kept. */
+static int split(char *line, char *fields[FIELDS]) {
+    int n = 0;
+    line[strcspn(line, "\n")] = 0;
+    while (line && n < FIELDS)
+        fields[n++] = strsep(&line, "\t");
+    return n;
+}
+
+int truth_read(const char *path, struct truth *ret_truth, struct wh_error *error) {
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return wh_fail_errno(error, "cannot read '%s'", path);
+    char line[LINE_BYTES], *f[FIELDS];
+    int status = 0;
+    ret_truth->count = 0;
+    while (!status && fgets(line, sizeof(line), file)) {
+        if (split(line, f) != FIELDS || ret_truth->count == TRUTH_ROWS_MAX) {
+            status = wh_fail(error, WH_EINPUT, "'%s' is not a truth file", path);
+            break;
+        }
+        struct truth_row *r = &ret_truth->rows[ret_truth->count++];
+        r->kind = (enum truth_kind)atoi(f[0]);
+        snprintf(r->name, sizeof(r->name), "%s", f[1]);
+        snprintf(r->at, sizeof(r->at), "%s", f[2]);
+        snprintf(r->creator, sizeof(r->creator), "%s", f[3]);
+        snprintf(r->stack, sizeof(r->stack), "%s", f[4]);
+        snprintf(r->holder, sizeof(r->holder), "%s", f[5]);
+        r->objects = atoll(f[6]);
+        r->bytes = atoll(f[7]);
+        r->tolerance = strtod(f[8], NULL);
+        r->visible_percent = atoll(f[9]);
+    }
+    fclose(file);
     return status;
 }

@@ -6,6 +6,30 @@
 
 #include "scenario/scenario.h"
 
-int truth_write(const char *path, const struct scenario *s, struct wh_error *error);
+#define TRUTH_ROWS_MAX 96
+
+enum truth_kind {
+    TRUTH_EXPECT, /* a formula of the scenario file */
+    TRUTH_TOTAL,  /* all objects that were alive at a phase */
+};
+
+struct truth_row {
+    enum truth_kind kind;
+    char name[80], at[40], creator[80], stack[400], holder[120];
+    int64_t objects; /* -1 = not said */
+    int64_t bytes;
+    double tolerance;        /* percent */
+    int64_t visible_percent; /* 0 = not said */
+};
+
+struct truth {
+    struct truth_row rows[TRUTH_ROWS_MAX];
+    int count;
+};
+
+/* is_default: no parameter was set by hand, so measured figures apply. */
+int truth_write(const char *path, const struct scenario *s, bool is_default,
+                struct wh_error *error);
+int truth_read(const char *path, struct truth *ret_truth, struct wh_error *error);
 
 #endif

@@ -29,4 +29,5 @@ void model_oversized_request(const struct scenario *s) {
     world_gc("gc4");
     world_close(connections, ready);
     world_phase("close");
+    world_gc("gc5"); /* the first after the wave: the buffers are victims now, and still there */
 }

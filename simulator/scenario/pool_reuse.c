@@ -33,6 +33,7 @@ static void consumer_B(int64_t count, int64_t size) {
 
 void model_pool_reuse(const struct scenario *s) {
     world_pools();
+    B_keep = (struct slice_slice_byte){NULL, 0, 0};
     runtime_addroot(&B_keep, &type_B_keep);
     int64_t buffers = scenario_get(s, "buffers"), size = scenario_get(s, "size");
     producer_A(buffers, size);

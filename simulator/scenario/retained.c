@@ -32,6 +32,12 @@ static struct {
     bool copies;
 } policy;
 
+static void start_cache(void) {
+    cache = (struct sync_Map){NULL};
+    runtime_addroot(&cache, &type_sync_Map);
+    policy.seen = 0;
+}
+
 static struct go_string strings_Clone(const char *text, int64_t count) {
     return runtime_gostringn(text, count);
 }
@@ -60,7 +66,7 @@ static void requests(int64_t keys, int64_t connections, int64_t size) {
 }
 
 static void serve(int64_t connections) {
-    runtime_addroot(&cache, &type_sync_Map);
+    start_cache();
     kitex_server_handler(main_EchoServerImpl_Echo);
     world_accept(connections, transServer_onConnRead);
     world_phase("connect");
@@ -99,7 +105,7 @@ void model_span_cache(const struct scenario *s) {
  * ---------------------------------------------------------------------------------- */
 
 static void dial(int64_t connections) {
-    runtime_addroot(&cache, &type_sync_Map);
+    start_cache();
     for (int64_t i = 0; i < connections; i++)
         dialer_DialConnection(peers_dial(), client_leave_input);
     world_phase("connect");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gopool/gopool.h"
+#include "kitex/codec.h"
 #include "mcache/mcache.h"
 #include "runtime/runtime.h"
 #include "whoholds.h"
@@ -21,6 +22,10 @@ static struct {
 void world_start(const struct world_options *options, const struct scenario *s) {
     world.options = *options;
     world.count = 0;
+    netpoll_sizes =
+        (struct netpoll_sizes){.LinkBufferCap = 4096, .pagesize = 8192, .mallocMax = 8 << 20};
+    connection_bookSize = 512;
+    codec_options = (struct codec_options){0};
     runtime_rounding(options->is_rounding);
     sync_annotate(options->has_annotations);
     if (!options->is_quiet) {

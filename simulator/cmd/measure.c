@@ -1,0 +1,160 @@
+/* Reading a trace for verify, see measure.h. Blocks come grouped by stack and path; what a stack is
+ * like is asked once per stack and expectation. */
+#include "cmd/measure.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FRAMES_MAX 128
+#define NAME_BYTES 96
+
+struct measure_trace {
+    struct wh_store *store;
+    struct wh_query *snapshot, *groups, *frames;
+    int64_t stack_id; /* whose frames are loaded; -1 = none */
+    char frame[FRAMES_MAX][NAME_BYTES];
+    int frame_count;
+};
+
+static const char snapshot_sql[] =
+    "SELECT id FROM snapshot WHERE process_id = 1 AND (label = ?1 OR (?1 = 'exit' AND reason = "
+    "'exit')) ORDER BY id DESC LIMIT 1";
+
+static const char groups_sql[] =
+    "SELECT a.stack_id, count(*), sum(a.size_bytes), sum(coalesce(h.visible_bytes, a.size_bytes)), "
+    "p.holder, p.text, s.creator, h.state <> 'held' "
+    "FROM held h JOIN allocation a ON a.id = h.allocation_id LEFT JOIN path p ON p.id = h.path_id "
+    "LEFT JOIN stack s ON s.id = a.stack_id WHERE h.snapshot_id = ?1 AND a.kind <> 'mmap' "
+    "GROUP BY a.stack_id, h.path_id, h.state ORDER BY a.stack_id";
+
+static const char frames_sql[] =
+    "SELECT function FROM stack_frame WHERE stack_id = ?1 ORDER BY depth";
+
+int measure_open(const char *path, struct measure_trace **ret_trace, struct wh_error *error) {
+    struct measure_trace *t = calloc(1, sizeof(*t));
+    if (!t)
+        return wh_fail(error, WH_ESYSTEM, "out of memory");
+    t->stack_id = -1;
+    int status = wh_store_open(path, WH_STORE_READ, &t->store, error);
+    if (!status)
+        status = wh_query_open(t->store, snapshot_sql, &t->snapshot, error);
+    if (!status)
+        status = wh_query_open(t->store, groups_sql, &t->groups, error);
+    if (!status)
+        status = wh_query_open(t->store, frames_sql, &t->frames, error);
+    if (status) {
+        measure_close(t);
+        t = NULL;
+    }
+    *ret_trace = t;
+    return status;
+}
+
+void measure_close(struct measure_trace *t) {
+    if (!t)
+        return;
+    wh_query_close(t->snapshot);
+    wh_query_close(t->groups);
+    wh_query_close(t->frames);
+    wh_store_close(t->store);
+    free(t);
+}
+
+static int load_frames(struct measure_trace *t, int64_t stack_id, struct wh_error *error) {
+    if (t->stack_id == stack_id)
+        return 0;
+    t->stack_id = stack_id;
+    t->frame_count = 0;
+    wh_query_bind_int(t->frames, 1, stack_id);
+    int more = 0;
+    while (t->frame_count < FRAMES_MAX && (more = wh_query_step(t->frames, error)) > 0) {
+        const char *name = wh_query_text(t->frames, 0);
+        snprintf(t->frame[t->frame_count++], NAME_BYTES, "%s", name ? name : "?");
+    }
+    wh_query_reset(t->frames);
+    return more < 0 ? more : 0;
+}
+
+static bool has_frame(const struct measure_trace *t, const char *name) {
+    for (int i = 0; i < t->frame_count; i++)
+        if (strcmp(t->frame[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* "a < b < c": these frames directly after each other, from the first a on. */
+static bool stack_matches(const struct measure_trace *t, const char *wanted) {
+    char copy[sizeof(((struct truth_row *)0)->stack)];
+    snprintf(copy, sizeof(copy), "%s", wanted);
+    char *rest = copy, *name = strtok_r(copy, "< ", &rest);
+    int at = 0;
+    while (name && at < t->frame_count && strcmp(t->frame[at], name) != 0)
+        at++;
+    for (; name; name = strtok_r(NULL, "< ", &rest), at++)
+        if (at >= t->frame_count || strcmp(t->frame[at], name) != 0)
+            return false;
+    return true;
+}
+
+/* The words appear in this order. */
+static bool path_matches(const char *text, const char *words) {
+    char copy[sizeof(((struct truth_row *)0)->holder)];
+    if (strcmp(words, "*") == 0)
+        return true;
+    snprintf(copy, sizeof(copy), "%s", words);
+    char *rest = copy;
+    for (char *w = strtok_r(copy, " ", &rest); w && text; w = strtok_r(NULL, " ", &rest)) {
+        text = strstr(text, w);
+        text = text ? text + strlen(w) : NULL;
+    }
+    return text != NULL;
+}
+
+static bool row_matches(const struct measure_trace *t, const struct truth_row *row,
+                        const char *creator, const char *path) {
+    if (row->kind == TRUTH_TOTAL)
+        return has_frame(t, "runtime_mallocgc");
+    if (strcmp(row->creator, "*") == 0 ? !has_frame(t, "runtime_mallocgc")
+                                       : !creator || strcmp(creator, row->creator) != 0)
+        return false;
+    return (!*row->stack || stack_matches(t, row->stack)) && path_matches(path, row->holder);
+}
+
+int measure_row(struct measure_trace *t, const struct truth_row *row, struct measure *ret,
+                struct wh_error *error) {
+    *ret = (struct measure){0};
+    wh_query_bind_text(t->snapshot, 1, row->at);
+    int more = wh_query_step(t->snapshot, error);
+    int64_t snapshot = more > 0 ? wh_query_int(t->snapshot, 0) : 0;
+    wh_query_reset(t->snapshot);
+    if (more < 0)
+        return more;
+    if (more == 0)
+        return wh_fail(error, WH_ENOTFOUND, "the trace has no snapshot '%s'", row->at);
+    wh_query_bind_int(t->groups, 1, snapshot);
+    int64_t largest = 0;
+    int status = 0;
+    while (!status && (more = wh_query_step(t->groups, error)) > 0) {
+        status = load_frames(t, wh_query_int(t->groups, 0), error);
+        int64_t objects = wh_query_int(t->groups, 1), bytes = wh_query_int(t->groups, 2);
+        const char *path = wh_query_text(t->groups, 5), *creator = wh_query_text(t->groups, 6);
+        if (wh_query_int(t->groups, 7) && has_frame(t, "runtime_mallocgc")) {
+            ret->lost_objects += objects;
+            ret->lost_bytes += bytes;
+        }
+        if (status || !row_matches(t, row, creator, path))
+            continue;
+        ret->objects += objects;
+        ret->bytes += bytes;
+        ret->visible_bytes += wh_query_int(t->groups, 3);
+        if (bytes > largest) {
+            const char *holder = wh_query_text(t->groups, 4);
+            snprintf(ret->creator, sizeof(ret->creator), "%s", creator ? creator : "?");
+            snprintf(ret->holder, sizeof(ret->holder), "%s", holder ? holder : "lost");
+            largest = bytes;
+        }
+    }
+    wh_query_reset(t->groups);
+    return status ? status : more;
+}
