@@ -93,6 +93,7 @@ void model_span_cache(const struct scenario *s) {
         span_NewSpanCache();
     policy.offset = 0;
     policy.keep = 1;
+    policy.copies = false;
     policy.keep_every = scenario_get(s, "keep_every");
     serve(SPAN_CONNECTIONS);
     requests(scenario_get(s, "requests"), SPAN_CONNECTIONS, scenario_get(s, "size"));
