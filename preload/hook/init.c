@@ -193,6 +193,8 @@ static void use_session(const char *path) {
     struct wh_session *s;
     if (wh_session_map(path, &s))
         return;
+    wh_append(wh_process.session_path, wh_process.session_path + sizeof wh_process.session_path,
+              path);
     wh_process.session = s;
     wh_process.clock = s->clock;
     wh_process.tick_shift = s->tick_shift;
