@@ -51,6 +51,8 @@ void wh_deep_init(void) {
     if (!deep.init || !deep.step || !deep.get || !deep.is_signal || !deep.flush || !deep.policy ||
         !deep.space)
         return;
+    wh_modules_scan(wh_tls.thread);
+    wh_process.unwinder = wh_module_of((uintptr_t)deep.step);
     deep.policy(*deep.space, UNW_CACHE_PER_THREAD);
     uint64_t ips[4];
     int complete;

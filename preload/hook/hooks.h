@@ -75,6 +75,8 @@
     X(posix_spawnp, int,                                                                           \
       (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,       \
        char *const[], char *const[]))                                                              \
+    X(dlopen, void *, (const char *, int))                                                         \
+    X(dlmopen, void *, (Lmid_t, const char *, int))                                                \
     X(pthread_setname_np, int, (pthread_t, const char *))                                          \
     X(dl_iterate_phdr, int, (int (*)(struct dl_phdr_info *, size_t, void *), void *))              \
     X(__libc_start_main, int,                                                                      \

@@ -264,7 +264,8 @@ static void start_child(void) {
  */
 static void abandon_child(void) {
     static struct wh_block nowhere;
-    wh_tls.thread->block = &nowhere;
+    for (struct wh_thread *t = wh_tls.thread; t; t = t->outer)
+        t->block = &nowhere;
     atomic_fetch_add(&wh_process.session->untraced_images, 1);
     atomic_store(wh_process.run, WH_RUN_OFF);
 }
@@ -274,7 +275,7 @@ void wh_start_forked(void) {
     if (atomic_load(wh_process.run) || !wh_process.session)
         return;
     uintptr_t outer = tls->guard;
-    if (tls->thread && (outer & WH_GUARD_LEVELS) == WH_GUARD_ENCODE) {
+    if (tls->thread && ((outer & WH_GUARD_LEVELS) == WH_GUARD_ENCODE || tls->thread->outer)) {
         abandon_child();
         return;
     }
@@ -298,12 +299,22 @@ static int holder_is_gone(uintptr_t holder, uintptr_t frame) {
            holder < t->own_stack.high;
 }
 
-/* Is a hook that is called inside another hook's real call the allocator's own doing? */
+/* After that: what was being written is dropped. The block ends with its last whole record, as the
+ * writer's bases may be those of the one that was not finished. */
+static void recover(struct wh_tls *tls) {
+    for (struct wh_thread *t = tls->thread; t; t = t->outer) {
+        tls->thread = t;
+        wh_block_seal(t);
+        t->tail.count = t->tail.gap = 0;
+        t->tail.limit = WH_TAIL_MAX;
+    }
+}
+
+/* Is a hook that is called inside another hook the allocator's own doing, or ours? */
 static int is_inner(uintptr_t level, uintptr_t caller) {
-    return level == WH_GUARD_OPERATOR
-               ? wh_in(&wh_process.operators, caller) || wh_in(&wh_process.self, caller) ||
-                     wh_in(&wh_process.allocator, caller)
-               : wh_in(&wh_process.self, caller) || wh_in(&wh_process.allocator, caller);
+    return level == WH_GUARD_OWN || wh_in(&wh_process.self, caller) ||
+           wh_in(&wh_process.allocator, caller) || wh_in(&wh_process.unwinder, caller) ||
+           (level == WH_GUARD_OPERATOR && wh_in(&wh_process.operators, caller));
 }
 
 struct wh_scope wh_enter_slow(uintptr_t frame, uintptr_t caller) {
@@ -319,16 +330,19 @@ struct wh_scope wh_enter_slow(uintptr_t frame, uintptr_t caller) {
     }
     uintptr_t outer = tls->guard, level = outer & WH_GUARD_LEVELS;
     if (outer && holder_is_gone(outer & ~(uintptr_t)WH_GUARD_LEVELS, frame)) {
-        if (level == WH_GUARD_ENCODE && tls->thread->block) /* drop the unfinished record */
-            tls->thread->writer.cursor =
-                tls->thread->block->payload + atomic_load(&tls->thread->block->committed);
+        if (level == WH_GUARD_ENCODE)
+            recover(tls);
         outer = level = 0;
     }
-    if (level == WH_GUARD_OWN || (level && is_inner(level, caller)))
+    if (level && is_inner(level, caller))
         return none;
     if (level == WH_GUARD_ENCODE) {
-        wh_record_lost(NULL);
-        return none;
+        struct wh_thread *nested = tls->thread ? wh_thread_nested(tls->thread) : NULL;
+        if (!nested) {
+            wh_record_lost(NULL);
+            return none;
+        }
+        tls->thread = nested;
     }
     tls->guard = frame | WH_GUARD_ENCODE;
     word = atomic_load_explicit(wh_process.run, memory_order_relaxed);
@@ -350,6 +364,8 @@ struct wh_scope wh_enter_slow(uintptr_t frame, uintptr_t caller) {
     if ((word & (WH_RUN_OFF | WH_RUN_PAUSED)) || !t) {
         if (!t && !(word & (WH_RUN_OFF | WH_RUN_PAUSED)))
             wh_record_lost(NULL);
+        if (level == WH_GUARD_ENCODE)
+            tls->thread = tls->thread->outer;
         tls->guard = outer;
         return none;
     }

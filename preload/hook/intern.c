@@ -14,7 +14,7 @@
 enum { SEGMENT_FIRST = 4096, SEGMENTS = 13, PROBES = 64 }; /* 2^12 .. 2^24: 33 M nodes */
 
 struct node {
-    uint64_t ip;
+    uint64_t ip; /* its high 16 bits: incarnation of the code there (modules.c) */
     uint32_t parent, hash;
 };
 
@@ -104,6 +104,8 @@ static void grow(struct table *old) {
 }
 
 uint32_t wh_intern_slow(struct wh_thread *t, uint32_t parent, uint64_t ip) {
+    const uint64_t plain_ip = ip;
+    ip = (ip & 0xffffffffffffull) | (uint64_t)wh_module_incarnation(ip) << 48;
     uint32_t hash = (uint32_t)(wh_node_hash(parent, ip) >> 16);
     struct table *table = atomic_load_explicit(&current, memory_order_acquire);
     _Atomic uint32_t *slot;
@@ -118,7 +120,7 @@ uint32_t wh_intern_slow(struct wh_thread *t, uint32_t parent, uint64_t ip) {
     }
     id = atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed);
     struct node *n = node_of(id, 1);
-    if (!n || !wh_record_node(t, id, parent, ip))
+    if (!n || !wh_record_node(t, id, parent, plain_ip))
         return 0;
     *n = (struct node){ip, parent, hash};
     for (uint32_t empty = 0; slot; empty = 0) {

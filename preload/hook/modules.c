@@ -41,6 +41,41 @@ static unsigned long long loads, unloads;
 extern int _dl_find_object(void *address, struct dl_find_object *result) __attribute__((weak));
 extern struct r_debug _r_debug __attribute__((weak));
 
+/* Addresses that modules had and lost again. Code found there later is other code, though its stack
+ * nodes have the same addresses: its incarnation, how often the range was given up, tells them
+ * apart. */
+enum { RANGES = 1024 };
+static struct {
+    uintptr_t start, end;
+    _Atomic uint32_t lost;
+} ranges[RANGES];
+static _Atomic uint32_t range_count, lost_elsewhere; /* the latter: unloads that found no entry */
+
+static void lose_range(uintptr_t start, uintptr_t end) {
+    uint32_t n = atomic_load(&range_count);
+    for (uint32_t i = 0; i < n; i++)
+        if (ranges[i].start == start && ranges[i].end == end) {
+            atomic_fetch_add(&ranges[i].lost, 1);
+            return;
+        }
+    if (n == RANGES) {
+        atomic_fetch_add(&lost_elsewhere, 1);
+        return;
+    }
+    ranges[n].start = start;
+    ranges[n].end = end;
+    atomic_store(&ranges[n].lost, 1);
+    atomic_store_explicit(&range_count, n + 1, memory_order_release);
+}
+
+uint32_t wh_module_incarnation(uint64_t ip) {
+    uint32_t lost = atomic_load(&lost_elsewhere);
+    for (uint32_t i = 0, n = atomic_load_explicit(&range_count, memory_order_acquire); i < n; i++)
+        if (ip - ranges[i].start < ranges[i].end - ranges[i].start)
+            lost += atomic_load_explicit(&ranges[i].lost, memory_order_relaxed);
+    return lost;
+}
+
 static struct module *module_at(uint32_t i) {
     return &atomic_load_explicit(&pages[i / PER_PAGE], memory_order_acquire)[i % PER_PAGE];
 }
@@ -215,6 +250,7 @@ void wh_modules_check(struct wh_thread *t) {
         if (!atomic_load(&m->live) || !is_gone(m))
             continue;
         atomic_store(&m->live, 0);
+        lose_range(m->start, m->end);
         atomic_fetch_add(&wh_process.generation, 1);
         unloads++;
         struct wh_event e = {.kind = WH_EV_MODULE, .detail = 1, .address = m->start};

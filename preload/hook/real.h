@@ -4,6 +4,7 @@
 #ifndef WH_HOOK_REAL_H
 #define WH_HOOK_REAL_H
 
+#include <dlfcn.h>
 #include <link.h>
 #include <malloc.h>
 #include <pthread.h>

@@ -61,7 +61,7 @@ struct wh_tail {
     uint32_t count;
     uint32_t limit;      /* only frames below this index may be met again (stack switches) */
     uint32_t gap;        /* frames are missing below this index; 0 = none */
-    uint32_t generation; /* of the code when it was walked */
+    uint32_t generation; /* of the code when it was walked; also of the node cache */
     uint8_t unresolved;  /* the walk ended before the thread's first frame */
     struct wh_frame frame[WH_TAIL_MAX];
     struct wh_slot slot[3 * WH_TAIL_MAX];
@@ -90,6 +90,9 @@ struct wh_thread {
     char name[16];
     _Atomic uint32_t used;
     struct wh_thread *next; /* all thread states, for re-use */
+    /* A signal handler that interrupts the encoder gets a state, and so a stream, of its own; it is
+     * kept for the next one. */
+    struct wh_thread *nested, *outer;
     struct wh_node_entry cache[WH_NODE_CACHE];
     struct wh_tail tail;
     struct wh_fresh fresh[WH_WALK_MAX];
@@ -108,7 +111,7 @@ struct wh_tls {
 extern __thread struct wh_tls wh_tls __attribute__((tls_model("initial-exec")));
 
 enum {
-    WH_GUARD_ENCODE = 1,   /* the writer is in use: whoever comes in between is lost, counted */
+    WH_GUARD_ENCODE = 1,   /* the thread's state is in use: a signal handler takes the nested one */
     WH_GUARD_REAL = 2,     /* in the allocator: a signal handler's events can be written */
     WH_GUARD_OPERATOR = 3, /* in an operator new/delete that is built on malloc */
     WH_GUARD_OWN = 4, /* start-up and the like: whatever is allocated is ours, not the program's */
@@ -141,7 +144,7 @@ struct wh_process {
     _Atomic uint32_t next_serial;
     _Atomic uint32_t paused;
     _Atomic uint32_t generation; /* of the mapped code; a dlclose moves it on */
-    struct wh_module_range loader, self, libc, allocator, operators;
+    struct wh_module_range loader, self, libc, allocator, operators, unwinder;
     uint32_t operators_on_malloc; /* the runtime's operators new and delete are malloc and free */
     uintptr_t main_stack_end, main_dynamic;
     char session_path[256];
@@ -185,6 +188,9 @@ WH_INLINE void wh_level(uintptr_t frame, uintptr_t level) {
 }
 
 WH_INLINE void wh_leave(struct wh_scope scope) {
+    __asm__ volatile("" ::: "memory");
+    if (WH_UNLIKELY((scope.outer & WH_GUARD_LEVELS) == WH_GUARD_ENCODE))
+        wh_tls.thread = scope.thread->outer;
     __asm__ volatile("" ::: "memory");
     wh_tls.guard = scope.outer;
 }
@@ -234,9 +240,11 @@ void wh_disable(const char *why); /* tracing ends for good, the target runs on *
 
 struct wh_thread *
 wh_thread_claim(void); /* a state for this thread, unannounced; NULL = no memory */
-struct wh_thread *wh_thread_start(void);    /* claims and announces */
-void wh_thread_forked(void);                /* in a fork child: only this thread is left */
-void wh_thread_key(void);                   /* makes the key whose destructor ends a thread */
+struct wh_thread *wh_thread_start(void); /* claims and announces */
+void wh_thread_forked(void);             /* in a fork child: only this thread is left */
+void wh_thread_key(void);                /* makes the key whose destructor ends a thread */
+struct wh_thread *
+wh_thread_nested(struct wh_thread *t);      /* for a handler that interrupted t's use */
 void wh_thread_late(struct wh_thread *t);   /* after an event of a thread that has ended */
 void wh_thread_rename(struct wh_thread *t); /* says the thread's name if it is a new one */
 int wh_block_next(struct wh_thread *t);     /* seals the open block, takes another; 0 = no block */
@@ -355,6 +363,7 @@ void wh_modules_forked(void);
 struct wh_module_range wh_module_of(uintptr_t address);
 /* The .eh_frame_hdr of the module with code at pc, NULL when there is none. Lock-free. */
 const uint8_t *wh_modules_eh_frame(uint64_t pc);
+uint32_t wh_module_incarnation(uint64_t ip); /* how often the code mapped at ip has been replaced */
 struct dl_phdr_info;
 int wh_modules_iterate(int (*callback)(struct dl_phdr_info *, size_t, void *), void *data);
 const char *wh_module_path(uintptr_t address); /* "" = none */

@@ -17,7 +17,7 @@ __thread struct wh_tls wh_tls __attribute__((tls_model("initial-exec")));
 static _Atomic(struct wh_thread *) all_threads;
 static pthread_key_t key;
 static int has_key;
-/* The recorder's beat when a wait for a block ran out: no further wait until it moves. */
+/* The recorder's beat + 1 when a wait for a block ran out: no further wait until it moves. */
 static _Atomic uint64_t stalled_beat;
 
 static struct wh_thread *claim(void) {
@@ -53,6 +53,7 @@ static void reset(struct wh_thread *t) {
     t->fork_token = 0;
     t->own_stack = t->foreign_stack = (struct wh_range){0, 0};
     t->name[0] = 0;
+    t->nested = t->outer = NULL;
     t->tail.count = t->tail.gap = t->tail.unresolved = 0;
     t->tail.limit = WH_TAIL_MAX;
     t->tid = (uint32_t)wh_sys0(SYS_gettid);
@@ -73,6 +74,21 @@ struct wh_thread *wh_thread_claim(void) {
     if (has_key)
         pthread_setspecific(key, t);
     return t;
+}
+
+struct wh_thread *wh_thread_nested(struct wh_thread *t) {
+    struct wh_thread *nested = t->nested;
+    if (!nested) {
+        nested = claim();
+        if (!nested)
+            return NULL;
+        reset(nested);
+        nested->serial = atomic_fetch_add(&wh_process.next_serial, 1);
+        nested->outer = t;
+        wh_append(nested->name, nested->name + sizeof nested->name, t->name);
+        t->nested = nested;
+    }
+    return nested;
 }
 
 void wh_thread_rename(struct wh_thread *t) {
@@ -114,6 +130,10 @@ static void on_end(void *state) {
     struct wh_event e = {.kind = WH_EV_THREAD, .detail = 1, .number = t->tid};
     wh_record_event(t, &e);
     wh_block_seal(t);
+    for (struct wh_thread *n = t->nested; n; n = n->nested) {
+        wh_block_seal(n);
+        release(n);
+    }
     tls->late_serial = t->serial;
     tls->late_sequence = t->sequence;
     tls->thread = NULL;
@@ -166,6 +186,8 @@ void wh_block_seal(struct wh_thread *t) {
     t->writer.cursor = t->writer.end = NULL;
 }
 
+enum { STILL_MAX = 10000 }; /* half milliseconds without a sign of life: it is gone or stopped */
+
 /* Waits for the recorder to give a block back. It is waited for as long as it shows life. */
 static uint32_t wait_for_block(void) {
     struct wh_session *s = wh_process.session;
@@ -173,9 +195,9 @@ static uint32_t wait_for_block(void) {
     uint64_t beat = atomic_load(&s->recorder_beat);
     uint32_t still = 0;
     if (s->overflow != WH_OVERFLOW_WAIT || !atomic_load(&s->recorder_pid) ||
-        beat == atomic_load(&stalled_beat))
+        beat + 1 == atomic_load(&stalled_beat))
         return UINT32_MAX;
-    for (uint32_t waited = 0; waited < 2 * s->wait_ms_max && still < 4000; waited++) {
+    for (uint32_t waited = 0; waited < 2 * s->wait_ms_max && still < STILL_MAX; waited++) {
         wh_sys2(SYS_nanosleep, &pause, NULL);
         uint32_t index = wh_block_take(s, wh_process.uid);
         if (index != UINT32_MAX)
@@ -186,7 +208,7 @@ static uint32_t wait_for_block(void) {
         still = now == beat ? still + 1 : 0;
         beat = now;
     }
-    atomic_store(&stalled_beat, beat);
+    atomic_store(&stalled_beat, beat + 1);
     return UINT32_MAX;
 }
 

@@ -293,6 +293,8 @@ uint32_t wh_unwind(struct wh_thread *t, uintptr_t frame) {
     if (tail->generation != generation) {
         tail->generation = generation;
         tail->count = tail->gap = 0;
+        for (uint32_t i = 0; i < WH_NODE_CACHE; i++)
+            t->cache[i].id = 0;
     }
     uint32_t below = tail->count < tail->limit ? tail->count : tail->limit, met = 0, n = 0;
     enum step result = c.range.high ? STEP_ON : STEP_LOST;
