@@ -65,7 +65,7 @@ static int record(const struct verify *v, const char *name, bool is_fixed, char 
                   struct wh_error *error) {
     char *arguments[] = {(char *)v->whoholds,
                          "record",
-                         "-f",
+                         "--force",
                          "-o",
                          trace,
                          "--",

@@ -19,7 +19,7 @@ GO_TYPE(type_FDOperator, struct FDOperator, offsetof(struct FDOperator, OnRead),
         offsetof(struct FDOperator, OnWrite), offsetof(struct FDOperator, OnHup),
         offsetof(struct FDOperator, Inputs), offsetof(struct FDOperator, InputAck),
         offsetof(struct FDOperator, Outputs), offsetof(struct FDOperator, OutputAck),
-        offsetof(struct FDOperator, poll), offsetof(struct FDOperator, next));
+        offsetof(struct FDOperator, next));
 _Static_assert(sizeof(struct barrier) == 48 && sizeof(struct FDOperator) == 96,
                "as in netpoll v0.2.4");
 _Static_assert(sizeof(struct epoll_event) == 12, "packed, as the kernel's on amd64");

@@ -107,7 +107,7 @@ static void connection_onHup(struct connection *c) {
 static void connection_initFDOperator(struct connection *c) {
     struct FDOperator *op = opcache_alloc();
     op->FD = c->fd;
-    op->poll = netpoll_manager_Pick();
+    op->poll = 0; /* of GOMAXPROCS / 20 + 1 */
     op->OnHup = new_method_value((void (*)(void))connection_onHup, c);
     op->Inputs = new_method_value((void (*)(void))connection_inputs, c);
     op->InputAck = new_method_value((void (*)(void))connection_inputAck, c);

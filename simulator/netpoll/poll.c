@@ -141,6 +141,7 @@ void FDOperator_Control(struct FDOperator *operator, enum poll_event event) {
     case PollRW2R:
         break;
     }
-    if (netpoll_sys->epoll_ctl((int)operator->poll->fd, op, (int)operator->FD, &wanted) < 0)
+    const struct defaultPoll *poll = pollmanager.polls.ptr[operator->poll];
+    if (netpoll_sys->epoll_ctl((int)poll->fd, op, (int)operator->FD, &wanted) < 0)
         runtime_throw("epoll_ctl failed for descriptor %d: %s", (int)operator->FD, strerror(errno));
 }

@@ -36,7 +36,7 @@ struct FDOperator { /* 96 bytes */
     struct method_value *OnWrite;
     struct method_value *OnHup;
     struct method_value *Inputs, *InputAck, *Outputs, *OutputAck;
-    struct defaultPoll *poll;
+    int64_t poll; /* index in pollmanager.polls; netpoll has an interface here */
     uint64_t state;
     struct FDOperator *next; /* in the operator cache */
     int32_t mode, index;

@@ -41,7 +41,7 @@ void server_Run(int listener, connection_handler *onRequest) {
     server->onRequest = onRequest;
     server->operator= opcache_alloc();
     server->operator->FD = listener;
-    server->operator->poll = netpoll_manager_Pick();
+    server->operator->poll = 0;
     server->operator->OnRead = new_method_value((void (*)(void))server_OnRead, server);
     FDOperator_Control(server->operator, PollReadable);
 }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "runtime/runtime.h"
 
@@ -20,19 +22,25 @@ static struct {
     uint32_t index_size;
     uint32_t *order; /* positions by address; valid while is_ordered */
     uint32_t order_capacity;
-    uint64_t lowest, highest;
+    uint64_t inverted_lowest, inverted_highest; /* bounds of what was ever an object */
     bool is_ordered;
 } table;
 
 void *heap_sysgrow(void *old, size_t old_bytes, size_t bytes) {
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
+    long mapped =
+        syscall(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == -1)
         runtime_throw("out of memory: cannot map %zu bytes", bytes);
+    void *memory = (void *)mapped;
     if (old) {
         memcpy(memory, old, old_bytes);
-        munmap(old, old_bytes);
+        heap_sysfree(old, old_bytes);
     }
     return memory;
+}
+
+void heap_sysfree(void *memory, size_t bytes) {
+    syscall(SYS_munmap, memory, bytes);
 }
 
 static uint32_t hash(uint64_t address) {
@@ -58,7 +66,7 @@ static void grow(void) {
     table.objects = heap_sysgrow(table.objects, table.capacity * sizeof(*table.objects),
                                  capacity * sizeof(*table.objects));
     if (table.index)
-        munmap(table.index, table.index_size * sizeof(*table.index));
+        heap_sysfree(table.index, table.index_size * sizeof(*table.index));
     table.capacity = capacity;
     table.index_size = capacity * 2;
     table.index = heap_sysgrow(NULL, 0, table.index_size * sizeof(*table.index));
@@ -72,10 +80,10 @@ void heap_add(const void *address, size_t size, const struct go_type *type) {
     table.objects[table.count] = (struct heap_object){
         .inverted_address = ~at, .size_and_mark = (uint64_t)size << 1, .type = type};
     index_add(table.count++);
-    if (!table.lowest || at < table.lowest)
-        table.lowest = at;
-    if (at + size > table.highest)
-        table.highest = at + size;
+    if (!table.inverted_lowest || at < ~table.inverted_lowest)
+        table.inverted_lowest = ~at;
+    if (!table.inverted_highest || at + size > ~table.inverted_highest)
+        table.inverted_highest = ~(at + size);
     table.is_ordered = false;
 }
 
@@ -88,7 +96,7 @@ static int compare_address(const void *a, const void *b) {
 /* Unmapped after each collection: pairs of positions could be taken for addresses. */
 static void forget_order(void) {
     if (table.order)
-        munmap(table.order, table.order_capacity * sizeof(*table.order));
+        heap_sysfree(table.order, table.order_capacity * sizeof(*table.order));
     table.order = NULL;
     table.is_ordered = false;
 }
@@ -123,7 +131,7 @@ static uint32_t find_inside(uint64_t address) {
 }
 
 uint32_t heap_find(uint64_t address) {
-    if (address < table.lowest || address >= table.highest)
+    if (!table.count || address < ~table.inverted_lowest || address >= ~table.inverted_highest)
         return HEAP_NONE;
     uint32_t mask = table.index_size - 1;
     for (uint32_t slot = hash(address) & mask; table.index[slot]; slot = (slot + 1) & mask) {

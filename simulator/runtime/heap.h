@@ -34,7 +34,9 @@ static inline size_t heap_size(const struct heap_object *object) {
 /* Frees every unmarked object, clears the marks of the others. */
 void heap_sweep(uint64_t *ret_bytes, uint64_t *ret_objects);
 
-/* Growing memory outside malloc; contents are kept. */
+/* Growing memory straight from the kernel, as Go's runtime gets its own: no part of the Go heap,
+ * and not in its profile. Contents are kept. */
 void *heap_sysgrow(void *old, size_t old_bytes, size_t bytes);
+void heap_sysfree(void *memory, size_t bytes);
 
 #endif

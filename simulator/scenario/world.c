@@ -19,6 +19,32 @@ static struct {
     int count;
 } world;
 
+static void print_head(const struct scenario *s) {
+    printf("%s, %s\n", s->name, s->is_fixed ? "fixed" : "leaking");
+    for (int i = 0; i < s->parameter_count; i++) {
+        const struct scenario_parameter *p = &s->parameters[i];
+        if (strcmp(p->unit, "0 or 1") == 0)
+            printf("  %-16s %s\n", p->name, p->value ? "yes (1)" : "no (0)");
+        else
+            printf("  %-16s %lld %s\n", p->name, (long long)p->value, p->unit);
+    }
+    printf("\n%-12s %15s %12s %11s %11s %15s\n", "phase", "live bytes", "", "objects",
+           "collections", "last swept");
+}
+
+/* Bytes for people: three digits and a binary unit. */
+static const char *human(uint64_t bytes, char text[16]) {
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
+    double value = (double)bytes;
+    int unit = 0;
+    while (value >= 1024 && unit < 3) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(text, 16, unit && value < 100 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+    return text;
+}
+
 void world_start(const struct world_options *options, const struct scenario *s) {
     world.options = *options;
     world.count = 0;
@@ -28,14 +54,8 @@ void world_start(const struct world_options *options, const struct scenario *s) 
     codec_options = (struct codec_options){0};
     runtime_rounding(options->is_rounding);
     sync_annotate(options->has_annotations);
-    if (!options->is_quiet) {
-        printf("%s, %s\n", s->name, s->is_fixed ? "fixed" : "leaking");
-        for (int i = 0; i < s->parameter_count; i++)
-            printf("  %s = %lld %s\n", s->parameters[i].name, (long long)s->parameters[i].value,
-                   s->parameters[i].unit);
-        printf("%-12s %15s %11s %11s %15s\n", "phase", "live bytes", "objects", "collections",
-               "last swept");
-    }
+    if (!options->is_quiet)
+        print_head(s);
 }
 
 /* The runtime comes up after the peers were forked, so that they inherit no object. */
@@ -61,7 +81,9 @@ static void wipe_stack(void) {
 void world_phase(const char *label) {
     struct runtime_stats now = runtime_stats();
     if (!world.options.is_quiet) {
-        printf("%-12s %15llu %11llu %11llu %15llu\n", label, (unsigned long long)now.live_bytes,
+        char text[16];
+        printf("%-12s %15llu %12s %11llu %11llu %15llu\n", label,
+               (unsigned long long)now.live_bytes, human(now.live_bytes, text),
                (unsigned long long)now.live_objects, (unsigned long long)now.collections,
                (unsigned long long)now.swept_bytes);
         fflush(stdout);
