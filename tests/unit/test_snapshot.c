@@ -22,7 +22,7 @@
 
 #include "record/snapshot/frozen.h"
 
-enum { THREADS = 40 };
+enum { THREADS = 512 };
 
 struct board {
     _Atomic int threads_up, signals, sigchlds, done;
