@@ -106,6 +106,24 @@ static int read_int(struct wh_store *store, const char *sql, int64_t *ret_value,
     return rc < 0 ? rc : 0;
 }
 
+/* SQLite notices a missing end only when a page of it is asked for. Checked after the first read,
+ * which has rolled back what a killed writer left. */
+static int check_length(struct wh_store *store, struct wh_error *error) {
+    int64_t pages = 0, page_bytes = 0;
+    struct stat st;
+    int rc = read_int(store, "PRAGMA page_count", &pages, error);
+    if (!rc)
+        rc = read_int(store, "PRAGMA page_size", &page_bytes, error);
+    if (rc)
+        return rc;
+    if (stat(store->path, &st) != 0)
+        return wh_fail_errno(error, "cannot open '%s'", store->path);
+    if (st.st_size < pages * page_bytes)
+        return wh_fail(error, WH_EINPUT, "'%s' is damaged: cut short, it has %lld of %lld bytes",
+                       store->path, (long long)st.st_size, (long long)(pages * page_bytes));
+    return 0;
+}
+
 /* Is this file a trace that we can read? The sentence says what it is instead. */
 static int check_identity(struct wh_store *store, struct wh_error *error) {
     int64_t application = 0, version = 0, tables = 0;
@@ -173,6 +191,8 @@ int wh_store_open(const char *path, unsigned flags, struct wh_store **ret_store,
     if (rc)
         return rc;
     rc = check_identity(store, error);
+    if (!rc)
+        rc = check_length(store, error);
     if (!rc && (flags & WH_STORE_WRITE)) {
         if (sqlite3_db_readonly(store->db, "main") == 1)
             rc = wh_fail(error, WH_ESYSTEM, "cannot write '%s': permission denied", path);

@@ -123,6 +123,33 @@ static void say_lifetimes(struct wh_store *store, struct wh_output *out) {
         wh_output_fact_number(out, "sample_bytes", NULL, WH_COLUMN_BYTES, 0);
 }
 
+/* Text: the largest process's live bytes beside what its allocator and the kernel say. The machine
+ * formats have these figures for every process in the table `processes`. */
+static int say_live(struct wh_store *store, struct wh_output *out, struct wh_error *error) {
+    struct wh_query *q;
+    int rc = wh_query_open(store,
+                           "SELECT id, live_bytes, allocator_inuse_bytes, peak_rss_bytes"
+                           " FROM process WHERE events > 0 ORDER BY peak_bytes DESC, id LIMIT 1",
+                           &q, error);
+    if (rc)
+        return rc;
+    rc = wh_query_step(q, error);
+    if (rc == 1 && out->format == WH_FORMAT_TEXT) {
+        char text[256], live[WH_UNITS_TEXT], own[WH_UNITS_TEXT], rss[WH_UNITS_TEXT];
+        int has_own = wh_query_type(q, 2) != WH_CELL_NULL;
+        int has_rss = wh_query_type(q, 3) != WH_CELL_NULL;
+        snprintf(text, sizeof text,
+                 "%s traced; %s in use by the allocator's own count; %s peak RSS (process %lld)",
+                 wh_format_bytes(live, wh_query_int(q, 1)),
+                 has_own ? wh_format_bytes(own, wh_query_int(q, 2)) : "unknown",
+                 has_rss ? wh_format_bytes(rss, wh_query_int(q, 3)) : "unknown",
+                 (long long)wh_query_int(q, 0));
+        wh_output_fact_text(out, "live", "live at the end", text);
+    }
+    wh_query_close(q);
+    return rc < 0 ? rc : 0;
+}
+
 /* What the recording could not see, grouped: a library loaded by forty children is one line. */
 static int say_notes(struct wh_store *store, struct wh_output *out, struct wh_error *error) {
     static const struct wh_column columns[] = {
@@ -174,7 +201,8 @@ int wh_report_header(struct wh_store *store, struct wh_output *out, struct wh_er
     int64_t lost = wh_store_get_int(store, "lost_processes", 0);
     if (lost || out->format != WH_FORMAT_TEXT)
         wh_output_fact_number(out, "lost_processes", "processes NOT traced", WH_COLUMN_COUNT, lost);
-    return say_notes(store, out, error);
+    rc = say_live(store, out, error);
+    return rc ? rc : say_notes(store, out, error);
 }
 
 int wh_report_find_process(struct wh_store *store, int64_t number, int64_t *ret_id,
