@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/holder/runtime.h"
 #include "base/string.h"
 
 static int load_row(struct wh_holding *h, struct wh_error *error) {
@@ -62,8 +63,11 @@ static int index_heap(struct wh_holding *h, struct wh_error *error) {
 }
 
 static int solve(struct wh_holding *h, struct wh_error *error) {
-    int status = wh_variables_resolve(&h->heap, h->symbols, h->process_id, h->at_ns, &h->texts,
-                                      &h->variables, error);
+    int status = wh_runtime_adopt(&h->heap, h->frames, error);
+    if (status < 0)
+        return status;
+    status = wh_variables_resolve(&h->heap, h->symbols, h->process_id, h->at_ns, &h->texts,
+                                  &h->variables, error);
     if (status < 0)
         return status;
     h->input = (struct wh_graph_input){&h->heap, h->variables.graph, h->variables.count,

@@ -31,7 +31,7 @@ static int root_explained(const struct wh_holding *h, const struct wh_path_node 
     const struct wh_holder_variable *v = &h->variables.items[first->variable];
     if (v->kind == WH_ROOT_STACK)
         return !first->function || on_stack(h, stack, WH_FRAMES_FUNCTION, first->function);
-    if (v->file)
+    if (v->file && v->kind != WH_ROOT_INFRA)
         return on_stack(h, stack, WH_FRAMES_FILE, v->file);
     return !v->module || on_stack(h, stack, WH_FRAMES_MODULE, v->module);
 }

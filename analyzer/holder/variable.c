@@ -46,18 +46,33 @@ const char *wh_root_kind_name(unsigned kind) {
     }
 }
 
-/* Kind order of ties: named globals, thread-locals, mappings, stacks, registers, infrastructure. */
+/* Kind order of ties: named globals, thread-locals, nameless data, mappings, stacks, registers,
+ * infrastructure. Nameless data of a stripped library is often an allocator's or a registry's own:
+ * what a named variable keeps as well is that variable's. */
 static void grade(struct wh_holder_variable *v) {
     static const uint8_t strength[] = {5, 3, 2, 1, 1, 3, 1};
-    static const uint8_t stage[] = {0, 1, 3, 4, 2, 1, 5};
+    static const uint8_t stage[] = {0, 1, 4, 5, 3, 1, 6};
     v->strength = strength[v->kind];
     v->stage = stage[v->kind];
-    if (v->kind == WH_ROOT_GLOBAL && !v->is_named)
-        v->strength = 4;
+    if (v->kind == WH_ROOT_GLOBAL && !v->is_named) {
+        v->strength = 3;
+        v->stage = 2;
+    }
 }
 
-static struct wh_module *module_of(const struct resolver *r, const struct wh_heap_root *root) {
-    return r->symbols && root->module ? wh_symbols_module(r->symbols, root->module) : NULL;
+/* The row of the module that a root belongs to; a root that came without is found by its address.
+ */
+static const struct wh_symbols_row *row_of(const struct resolver *r,
+                                           const struct wh_heap_root *root) {
+    if (!r->symbols)
+        return NULL;
+    if (root->module)
+        return wh_symbols_row(r->symbols, root->module);
+    return wh_symbols_find(r->symbols, r->process_id, root->start, r->at_ns);
+}
+
+static struct wh_module *module_of(const struct resolver *r, const struct wh_symbols_row *row) {
+    return row ? wh_symbols_module(r->symbols, row->id) : NULL;
 }
 
 static const char *function_at(struct wh_symbols *symbols, int64_t process_id, int64_t at_ns,
@@ -83,40 +98,43 @@ static void take_variable(struct wh_holder_variable *v, const struct wh_variable
     v->is_named = 1;
 }
 
+/* Words that no symbol covers are one variable per section: nothing tells them apart. */
+static void make_nameless(struct resolver *r, const struct wh_symbols_row *row, struct wh_module *m,
+                          const struct wh_heap_root *root, uint64_t file_address,
+                          struct wh_holder_variable *v) {
+    char text[256];
+    const char *section = m ? wh_variable_section(m, file_address) : NULL;
+    snprintf(text, sizeof(text), "%s!%s", v->module ? v->module : "?", section ? section : "data");
+    if (v->kind == WH_ROOT_INFRA)
+        snprintf(text, sizeof(text), "data");
+    v->name = wh_names_intern(r->texts, text);
+    v->address = row ? row->load_bias : root->start;
+}
+
 static void make_global(struct resolver *r, const struct wh_heap_root *root, uint64_t slot,
                         struct wh_holder_variable *v) {
-    struct wh_module *m = module_of(r, root);
+    const struct wh_symbols_row *row = row_of(r, root);
+    struct wh_module *m = module_of(r, row);
     struct wh_variable found;
-    uint64_t file_address = slot - root->load_bias;
+    if (root->text) { /* made by wh_runtime_adopt() */
+        v->name = wh_names_intern(r->texts, "own blocks");
+        v->module = r->heap->texts + root->text;
+        return;
+    }
+    uint64_t file_address = slot - (row ? row->load_bias : root->start);
     if (m)
         v->module = wh_module_name(m);
     if (is_infra_module(v->module))
         v->kind = WH_ROOT_INFRA;
-    if (m && wh_variable_at(m, file_address, &found) == 0 && found.name) {
+    if (m && wh_variable_at(m, file_address, &found) == 0 && found.name)
         take_variable(v, &found, slot);
-        return;
-    }
-    char text[256];
-    const char *section = m ? wh_variable_section(m, file_address) : NULL;
-    snprintf(text, sizeof(text), "%s!%s+0x%llx", v->module ? v->module : "?",
-             section ? section : "data",
-             (unsigned long long)(m ? file_address : slot - root->start));
-    v->name = text;
-    v->address = slot;
-    v->place = m ? file_address : slot - root->start;
-    v->size = sizeof(uint64_t);
-    if (v->kind == WH_ROOT_INFRA) { /* one for all nameless words of a runtime library */
-        v->name = "data";
-        v->address = root->start;
-        v->place = 0;
-        v->size = 0;
-    }
-    v->name = wh_names_intern(r->texts, v->name);
+    else
+        make_nameless(r, row, m, root, file_address, v);
 }
 
 static void make_tls(struct resolver *r, const struct wh_heap_root *root, uint64_t slot,
                      struct wh_holder_variable *v) {
-    struct wh_module *m = module_of(r, root);
+    struct wh_module *m = module_of(r, row_of(r, root));
     struct wh_variable found;
     uint64_t offset = slot - root->start + root->tls_offset;
     char text[256];
@@ -218,8 +236,8 @@ static struct wh_key key_of(const struct wh_heap_root *root, uint32_t root_index
         return (struct wh_key){kind_tid, 0, 0};
     if (root->kind == WH_ROOT_MAPPING)
         return (struct wh_key){kind_tid, root_index, 1};
-    if (v->kind == WH_ROOT_INFRA && !v->is_named)
-        return (struct wh_key){kind_tid, root->module, 2};
+    if (!v->is_named && root->kind != WH_ROOT_TLS && root->kind != WH_ROOT_TSD)
+        return (struct wh_key){kind_tid, (uintptr_t)v->name, 2};
     return (struct wh_key){kind_tid, v->address, 3};
 }
 
@@ -347,6 +365,16 @@ static int rank_variables(struct resolver *r, uint32_t *rank_of) {
     return 0;
 }
 
+/* A word where the variable's type has no pointer (an integer, saved registers) is weak evidence.
+ */
+static void demote(const struct resolver *r, const struct wh_holder_variable *v,
+                   struct wh_heap_edge *e) {
+    uint64_t offset = r->heap->roots[e->from & ~WH_FROM_ROOT].start + e->from_offset - v->address;
+    if (v->type && v->is_named && e->edge_class > WH_EDGE_TAGGED &&
+        !wh_type_may_point(v->type, 0, offset))
+        e->edge_class = WH_EDGE_TAGGED;
+}
+
 static int reorder_edges(struct resolver *r, const uint32_t *rank_of) {
     struct wh_variables *vars = r->vars;
     uint64_t first = vars->first_root_edge, count = r->heap->edge_count - first;
@@ -365,6 +393,7 @@ static int reorder_edges(struct resolver *r, const uint32_t *rank_of) {
         struct wh_holder_variable *v = &vars->items[edges[i].variable];
         r->heap->edges[first + i] = edges[i].edge;
         vars->edge_variable[first + i] = edges[i].variable;
+        demote(r, v, &r->heap->edges[first + i]);
         if (v->edge_count++ == 0)
             v->first_edge = first + i;
     }
@@ -486,7 +515,7 @@ int wh_variables_slot(const struct wh_variables *variables, const struct wh_heap
         return stack_slot(root, e->from_offset, symbols, process_id, at_ns, texts, ret);
     *ret = (struct wh_slot){.text = v->name, .type = v->type, .size = v->size};
     if (root->kind == WH_ROOT_REGISTER || root->kind == WH_ROOT_TSD ||
-        (!v->is_named && v->kind != WH_ROOT_MAPPING))
+        (root->kind == WH_ROOT_INFRA && root->text) || (root->kind == WH_ROOT_TLS && !v->is_named))
         ret->is_whole = 1;
     else
         ret->offset = root->start + e->from_offset - v->address;

@@ -233,7 +233,7 @@ int wh_reader_read(struct wh_reader *r, uint32_t edge, const struct wh_type *typ
         ret->function = slot.function;
         ret->is_whole = slot.is_whole;
         type = slot.type;
-        size = slot.size;
+        size = 0; /* exactly one of its type */
         offset = slot.offset;
         elements = 0;
     } else {
