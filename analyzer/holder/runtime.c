@@ -1,5 +1,6 @@
 /* The loader's own blocks: recognised by the caller of the allocator. */
 #include "analyzer/holder/runtime.h"
+#include "analyzer/holder/table.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -35,27 +36,52 @@ static int grow(struct wh_heap *heap, const char *name, uint64_t count, struct w
     return 0;
 }
 
+/* Blocks that nothing refers to and that the loader made. */
+static int mark(const struct wh_heap *heap, const struct wh_frames *frames, uint8_t *adopted,
+                const char **name, uint64_t *count, struct wh_error *error) {
+    struct wh_map stacks = {0};
+    int status = 0;
+    memset(adopted, 1, heap->node_count);
+    for (uint64_t i = 0; i < heap->edge_count; i++)
+        if (heap->edges[i].edge_class > WH_EDGE_SUSPECT && heap->edges[i].from != heap->edges[i].to)
+            adopted[heap->edges[i].to] = 0;
+    for (uint32_t i = 0; i < heap->node_count && status == 0; i++) {
+        if (!adopted[i])
+            continue;
+        struct wh_key key = {heap->nodes[i].stack_id, 0, 0};
+        uint32_t is_loader = wh_map_find(&stacks, key);
+        if (is_loader == WH_MAP_NONE) {
+            const char *loader = loader_of(frames, heap->nodes[i].stack_id);
+            *name = loader ? loader : *name;
+            is_loader = loader != NULL;
+            status = wh_map_add(&stacks, key, is_loader, error);
+        }
+        adopted[i] = is_loader != 0;
+        *count += adopted[i];
+    }
+    wh_map_release(&stacks);
+    return status;
+}
+
 int wh_runtime_adopt(struct wh_heap *heap, const struct wh_frames *frames, struct wh_error *error) {
     const char *name = NULL;
     uint64_t count = 0;
-    for (uint32_t i = 0; i < heap->node_count; i++) {
-        const char *loader = loader_of(frames, heap->nodes[i].stack_id);
-        count += loader != NULL;
-        name = loader ? loader : name;
-    }
-    if (!count)
-        return 0;
-    int status = grow(heap, name, count, error);
-    if (status < 0)
-        return status;
-    for (uint32_t i = 0; i < heap->node_count; i++)
-        if (loader_of(frames, heap->nodes[i].stack_id))
+    uint8_t *adopted = malloc(heap->node_count ? heap->node_count : 1);
+    if (!adopted)
+        return wh_fail(error, WH_ESYSTEM, "no memory for the roots of a snapshot");
+    int status = mark(heap, frames, adopted, &name, &count, error);
+    if (status == 0 && count)
+        status = grow(heap, name, count, error);
+    for (uint32_t i = 0; i < heap->node_count && status == 0 && count; i++)
+        if (adopted[i])
             heap->edges[heap->edge_count++] = (struct wh_heap_edge){
                 .from = heap->root_count | WH_FROM_ROOT,
                 .to = i,
                 .from_offset = (uint64_t)heap->nodes[i].alloc_order * 8,
                 .edge_class = WH_EDGE_TAGGED,
             };
-    heap->root_count++;
-    return 0;
+    if (status == 0 && count)
+        heap->root_count++;
+    free(adopted);
+    return status;
 }

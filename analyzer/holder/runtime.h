@@ -6,10 +6,9 @@
 #include "base/error.h"
 #include "trace/heap.h"
 
-/* Adds a root "own blocks" of the loader with the weakest class of reference to every block that
- * the loader itself allocated: it keeps some of them (DTVs of cached thread stacks, unloaded
- * modules' records) where no image of memory shows a root. Blocks that anything else holds are not
- * affected. */
+/* Adds a root "own blocks" of the loader that refers to every block which the loader itself
+ * allocated and nothing else refers to: it keeps some of them (DTVs of cached thread stacks,
+ * records of unloaded modules) where no image of memory shows a root. */
 int wh_runtime_adopt(struct wh_heap *heap, const struct wh_frames *frames, struct wh_error *error);
 
 #endif

@@ -54,8 +54,9 @@ static void grade(struct wh_holder_variable *v) {
     static const uint8_t stage[] = {0, 1, 4, 5, 3, 1, 6};
     v->strength = strength[v->kind];
     v->stage = stage[v->kind];
-    if (v->kind == WH_ROOT_GLOBAL && !v->is_named) {
-        v->strength = 3;
+    int is_nameless = v->kind == WH_ROOT_GLOBAL && !v->is_named;
+    if (is_nameless || (v->kind == WH_ROOT_TSD && strstr(v->name, "+0x"))) {
+        v->strength = 2;
         v->stage = 2;
     }
 }

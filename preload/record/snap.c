@@ -1,10 +1,26 @@
-/* Snapshots: when they are taken, the moment in which everything stands still, and their rows.
- *
- * The recorder's main thread freezes the process; in that moment it drains and keeps a
- * copy-on-write clone of the live table, which costs microseconds whatever the heap. The frozen
- * image is read by a thread of its own while draining goes on. What is hard is who may touch the
- * clone: its pages are shared with the live table, so the reader only reads and the main thread
- * releases it. */
+/
+    /* The modules mapped now; the array is the caller's, the paths are the process's. */
+    static struct wh_snapshot_module *mapped_modules(const struct wh_process *p,
+                                                     uint32_t *ret_count) {
+    struct wh_snapshot_module *list = calloc(p->module_count + 1, sizeof *list);
+    uint32_t count = 0;
+    for (size_t i = 0; list && i < p->module_count; i++) {
+        const struct wh_mapped *m = &p->modules[i];
+        if (m->is_mapped && m->path)
+            list[count++] =
+                (struct wh_snapshot_module){m->id, m->start, m->end, m->load_bias, m->path};
+    }
+    *ret_count = count;
+    return list;
+}
+*Snapshots : when they are taken, the moment in which everything stands still,
+    and their rows.**The
+            recorder's main thread freezes the process; in that moment it drains and keeps a *copy -
+        on - write clone of the live table,
+    which costs microseconds whatever the
+        heap.The frozen *image is read by a thread of its own while draining goes on.What is hard is
+            who may touch the *clone : its pages are shared with the live table,
+    so the reader only reads and the main thread *releases it.* /
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -24,7 +40,8 @@
 #define PEAKS_KEPT        3
 #define REQUEST_WAITS_MAX 2000u
 
-static const char *const reasons[] = {"", "exit", "api", "command", "peak", "interval", "signal"};
+        static const char *const reasons[] = {"",     "exit",     "api",   "command",
+                                              "peak", "interval", "signal"};
 
 struct wh_snap {
     struct wh_snap *next;
@@ -53,6 +70,7 @@ struct moment {
     struct wh_recorder *recorder;
     struct wh_process *process;
     struct wh_snap *snap;
+    struct wh_snapshot_job *job;
     int result;
 };
 
@@ -72,27 +90,15 @@ static void frozen(void *arg) {
     if (!m->result)
         m->result = wh_pools_clone(&image->pools, &m->snap->pools);
     image->pair.snapshot_number = image->pair.last_number;
+    if (!m->result && !(m->job->modules = mapped_modules(m->process, &m->job->module_count)))
+        m->result = -1;
     m->snap->live_objects = image->pair.ledger.live_objects;
     m->snap->live_bytes = image->pair.ledger.live_bytes;
     m->snap->at_ns = now; /* ticks until the clock is known */
 }
 
-/* The modules mapped now; the array is the caller's, the paths are the process's. */
-static struct wh_snapshot_module *mapped_modules(const struct wh_process *p, uint32_t *ret_count) {
-    struct wh_snapshot_module *list = calloc(p->module_count + 1, sizeof *list);
-    uint32_t count = 0;
-    for (size_t i = 0; list && i < p->module_count; i++) {
-        const struct wh_mapped *m = &p->modules[i];
-        if (m->is_mapped && m->path)
-            list[count++] =
-                (struct wh_snapshot_module){m->id, m->start, m->end, m->load_bias, m->path};
-    }
-    *ret_count = count;
-    return list;
-}
-
 static int freeze(struct wh_recorder *r, struct wh_process *p, struct wh_snap *snap) {
-    struct moment moment = {r, p, snap, 0};
+    struct moment moment = {.recorder = r, .process = p, .snap = snap};
     struct wh_snapshot_job job = {
         .pid = (pid_t)p->pid,
         .session = r->session,
@@ -100,12 +106,9 @@ static int freeze(struct wh_recorder *r, struct wh_process *p, struct wh_snap *s
         .frozen = frozen,
         .arg = &moment,
     };
-    struct wh_snapshot_module *modules = mapped_modules(p, &job.module_count);
-    if (!modules)
-        return wh_fail(&snap->error, WH_ESYSTEM, "out of memory");
-    job.modules = modules;
+    moment.job = &job;
     int rc = wh_snapshot_freeze(&job, &snap->frozen, &snap->figures, &snap->error);
-    free(modules);
+    free((void *)(uintptr_t)job.modules);
     if (!rc && moment.result) {
         wh_snapshot_abandon(snap->frozen);
         snap->frozen = NULL;

@@ -40,7 +40,7 @@ struct wh_snapshot_job {
     pid_t pid;
     struct wh_session *session;
     struct wh_process_slot *slot;
-    const struct wh_snapshot_module *modules;
+    const struct wh_snapshot_module *modules; /* read after frozen(), which may still set them */
     uint32_t module_count;
     /* Called once while every thread stands still: drain the process's streams and remember the
      * live set. Must be quick: it is part of the pause. */

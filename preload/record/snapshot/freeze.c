@@ -51,9 +51,8 @@ static void find_session_file(struct wh_frozen *f, const struct wh_session *sess
     free(text);
 }
 
-static int copy_job(struct wh_frozen *f, const struct wh_snapshot_job *job) {
-    f->pid = job->pid;
-    f->job = job;
+/* After frozen(): the last modules may have been heard of only then. */
+static int copy_modules(struct wh_frozen *f, const struct wh_snapshot_job *job) {
     f->modules = calloc(job->module_count + 1, sizeof *f->modules);
     if (!f->modules)
         return WH_ESYSTEM;
@@ -64,6 +63,12 @@ static int copy_job(struct wh_frozen *f, const struct wh_snapshot_job *job) {
         if (!f->modules[i].path)
             return WH_ESYSTEM;
     }
+    return WH_OK;
+}
+
+static void copy_job(struct wh_frozen *f, const struct wh_snapshot_job *job) {
+    f->pid = job->pid;
+    f->job = job;
     if (job->slot) {
         f->library_start = job->slot->library_start;
         f->library_end = job->slot->library_end;
@@ -71,7 +76,6 @@ static int copy_job(struct wh_frozen *f, const struct wh_snapshot_job *job) {
         memcpy(f->private_end, job->slot->private_end, sizeof f->private_end);
     }
     find_session_file(f, job->session);
-    return WH_OK;
 }
 
 static void wait_for(sem_t *semaphore) {
@@ -117,7 +121,8 @@ int wh_snapshot_freeze(const struct wh_snapshot_job *job, struct wh_frozen **ret
     sem_init(&f->done, 0, 0);
     sem_init(&f->end, 0, 0);
     sem_init(&f->ended, 0, 0);
-    if (copy_job(f, job) != WH_OK || !start_tracer(f)) {
+    copy_job(f, job);
+    if (!start_tracer(f)) {
         atomic_store(&f->users, 1);
         wh_frozen_put(f);
         return wh_fail(error, WH_ESYSTEM, "no tracer thread for process %d", (int)job->pid);
@@ -132,6 +137,8 @@ int wh_snapshot_freeze(const struct wh_snapshot_job *job, struct wh_frozen **ret
         status = f->status;
         if (error)
             *error = f->error;
+    } else if (copy_modules(f, job) != WH_OK) {
+        status = wh_fail(error, WH_ESYSTEM, "out of memory");
     } else {
         status = open_image(f, error);
     }
