@@ -1,26 +1,10 @@
-/
-    /* The modules mapped now; the array is the caller's, the paths are the process's. */
-    static struct wh_snapshot_module *mapped_modules(const struct wh_process *p,
-                                                     uint32_t *ret_count) {
-    struct wh_snapshot_module *list = calloc(p->module_count + 1, sizeof *list);
-    uint32_t count = 0;
-    for (size_t i = 0; list && i < p->module_count; i++) {
-        const struct wh_mapped *m = &p->modules[i];
-        if (m->is_mapped && m->path)
-            list[count++] =
-                (struct wh_snapshot_module){m->id, m->start, m->end, m->load_bias, m->path};
-    }
-    *ret_count = count;
-    return list;
-}
-*Snapshots : when they are taken, the moment in which everything stands still,
-    and their rows.**The
-            recorder's main thread freezes the process; in that moment it drains and keeps a *copy -
-        on - write clone of the live table,
-    which costs microseconds whatever the
-        heap.The frozen *image is read by a thread of its own while draining goes on.What is hard is
-            who may touch the *clone : its pages are shared with the live table,
-    so the reader only reads and the main thread *releases it.* /
+/* Snapshots: when they are taken, the moment in which everything stands still, and their rows.
+ *
+ * The recorder's main thread freezes the process; in that moment it drains and keeps a
+ * copy-on-write clone of the live table, which costs microseconds whatever the heap. The frozen
+ * image is read by a thread of its own while draining goes on. What is hard is who may touch the
+ * clone: its pages are shared with the live table, so the reader only reads and the main thread
+ * releases it. */
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -40,8 +24,7 @@
 #define PEAKS_KEPT        3
 #define REQUEST_WAITS_MAX 2000u
 
-        static const char *const reasons[] = {"",     "exit",     "api",   "command",
-                                              "peak", "interval", "signal"};
+static const char *const reasons[] = {"", "exit", "api", "command", "peak", "interval", "signal"};
 
 struct wh_snap {
     struct wh_snap *next;
@@ -74,6 +57,20 @@ struct moment {
     int result;
 };
 
+/* The modules mapped now; the array is the caller's, the paths are the process's. */
+static struct wh_snapshot_module *mapped_modules(const struct wh_process *p, uint32_t *ret_count) {
+    struct wh_snapshot_module *list = calloc(p->module_count + 1, sizeof *list);
+    uint32_t count = 0;
+    for (size_t i = 0; list && i < p->module_count; i++) {
+        const struct wh_mapped *m = &p->modules[i];
+        if (m->is_mapped && m->path)
+            list[count++] =
+                (struct wh_snapshot_module){m->id, m->start, m->end, m->load_bias, m->path};
+    }
+    *ret_count = count;
+    return list;
+}
+
 /* Every thread stands still: what they published is all there is. */
 static void frozen(void *arg) {
     struct moment *m = arg;
@@ -89,9 +86,10 @@ static void frozen(void *arg) {
         m->result = wh_live_clone(&image->pair.live, &m->snap->clone.live);
     if (!m->result)
         m->result = wh_pools_clone(&image->pools, &m->snap->pools);
-    image->pair.snapshot_number = image->pair.last_number;
-    if (!m->result && !(m->job->modules = mapped_modules(m->process, &m->job->module_count)))
+    m->job->modules = mapped_modules(m->process, &m->job->module_count);
+    if (!m->job->modules)
         m->result = -1;
+    image->pair.snapshot_number = image->pair.last_number;
     m->snap->live_objects = image->pair.ledger.live_objects;
     m->snap->live_bytes = image->pair.ledger.live_bytes;
     m->snap->at_ns = now; /* ticks until the clock is known */
