@@ -7,7 +7,7 @@
 bare() { # OUTPUT COMMAND...
     local output=$1
     shift
-    LD_PRELOAD=$LIBRARY WHOHOLDS_OUTPUT=$output timeout 120 "$@"
+    LD_PRELOAD=$LIBRARY WHOHOLDS_OUTPUT=$output "$@"
 }
 complete() { [ "$(q "$1" "SELECT value FROM trace WHERE key = 'complete'")" = 1 ]; }
 one() { # the only trace in $TMP whose name begins with $1, once it is complete -> $trace
