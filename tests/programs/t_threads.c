@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS 64
-static _Atomic(void *) box[256][SLOTS];
+static void **handed; /* rounds / 2 + 1 for each thread */
 static _Atomic unsigned long made_bytes, made_count;
 static int threads, rounds;
 
@@ -32,7 +31,7 @@ static void *worker(void *arg) {
         if (i % 2)
             free(p);
         else
-            free(atomic_exchange(&box[(me + 1) % threads % 256][i / 2 % SLOTS], p));
+            handed[(long)me * (rounds / 2 + 1) + i / 2] = p;
     }
     return NULL;
 }
@@ -42,6 +41,8 @@ int main(int argc, char **argv) {
     rounds = argc > 2 ? atoi(argv[2]) : 1000;
     int one_by_one = argc > 3;
     pthread_t *t = calloc((size_t)threads, sizeof *t);
+    long handed_count = (long)threads * (rounds / 2 + 1);
+    handed = calloc((size_t)handed_count, sizeof *handed);
     for (int i = 0; i < threads; i++) {
         pthread_create(&t[i], NULL, worker, (void *)(long)i);
         if (one_by_one)
@@ -50,9 +51,9 @@ int main(int argc, char **argv) {
     for (int i = 0; i < threads && !one_by_one; i++)
         pthread_join(t[i], NULL);
     free(t);
-    for (int i = 0; i < 256; i++)
-        for (int k = 0; k < SLOTS; k++)
-            free(atomic_exchange(&box[i][k], NULL));
+    for (long i = 0; i < handed_count; i++)
+        free(handed[i]);
+    free(handed);
     printf("%lu blocks %lu bytes\n", made_count, made_bytes);
     return 0;
 }
