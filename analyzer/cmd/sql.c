@@ -146,13 +146,17 @@ const struct wh_command wh_command_sql = {
         "(The "
         "shell has it too after `.load libwhoholds_sqlite`.)\n"
         "\n"
-        "event(process_id, thread_serial, at_ns, kind, address, size_bytes, old_address, stack_id, "
-        "before_ns, number, text): constraints on process_id, thread_serial and at_ns skip whole "
-        "chunks.\n"
+        "event(process_id, thread_serial, at_ns, kind, detail, address, size_bytes, old_address, "
+        "stack_id, before_ns, number, text): kind is alloc, free, realloc, node, thread, image, "
+        "fork, "
+        "module, exit, snapshot, pool, pause, note or lost; detail names the entry point of an "
+        "allocation (malloc, new[], mmap, ...). Constraints on process_id, thread_serial and at_ns "
+        "skip whole chunks.\n"
         "\n"
         " whoholds sql trace.db 'SELECT * FROM gap'\n"
-        " whoholds sql --format=csv trace.db 'SELECT at_ns, size_bytes FROM event WHERE kind = "
-        "\"malloc\"'",
+        " whoholds sql --format=csv trace.db \"SELECT at_ns, size_bytes FROM event WHERE "
+        "kind='alloc'\"\n"
+        " echo 'SELECT detail, count(*) FROM event GROUP BY 1' | whoholds sql trace.db",
     .options = options,
     .operands_min = 1,
     .operands_max = 2,
