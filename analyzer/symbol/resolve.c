@@ -453,6 +453,18 @@ static int write_problems(struct resolver *r) {
                            r->error);
 }
 
+/* Who took a block out of a pool: the caller of the function that annotates. Above it may stand the
+ * header's inline wrapper, where debug information tells it. */
+static const char name_acquirers[] =
+    "UPDATE stack SET creator = coalesce("
+    " (SELECT coalesce(f.function, f.module || printf('+0x%x', f.address), printf('0x%x', "
+    "f.address))"
+    "  FROM json_each(stack.frames) j JOIN frame f ON f.id = j.value"
+    "  WHERE j.key = 1 + (SELECT ifnull(f0.function, '') = 'whoholds_acquire'"
+    "                     FROM frame f0 WHERE f0.id = json_extract(stack.frames, '$[0]'))), "
+    "creator) "
+    "WHERE id IN (SELECT acquirer_stack_id FROM pooled)";
+
 /* --- the whole
  * --------------------------------------------------------------------------------------- */
 
@@ -521,6 +533,8 @@ static int resolve(struct resolver *r) {
             "stack_id) WHERE creator IS NULL AND stack_id > 0;"
             "UPDATE site SET creator = '(no stack)' WHERE creator IS NULL AND stack_id = 0",
             r->error);
+    if (!rc)
+        rc = wh_store_exec(r->store, name_acquirers, r->error);
     return rc;
 }
 
