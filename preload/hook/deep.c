@@ -16,6 +16,7 @@
 #define UNW_LOCAL_ONLY
 #include <libunwind.h>
 
+#include "real.h"
 #include "state.h"
 
 #define NAME_(x)   #x
@@ -87,7 +88,7 @@ int wh_deep_ready(void) {
 void wh_deep_init(void) {
     long fds[2];
     next_descriptors(fds);
-    void *library = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
+    void *library = wh_real.dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return;
 #if defined(__x86_64__)

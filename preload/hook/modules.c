@@ -1,12 +1,11 @@
 /* Which modules are mapped, without ever taking the loader's lock inside a hook.
  *
- * dlopen is not wrapped: it looks at its caller (RPATH, namespace), and a wrapper would be the
- * caller. Instead the loader's own calls of malloc and free give it away: a hook whose caller is
- * the loader marks the modules as changed, and the next hook with another caller walks the loader's
- * list. The list is read through the kernel, so a node that vanishes meanwhile is an error code and
- * not a crash, and each node is confirmed by _dl_find_object, which is lock-free. A module that a
- * stack passes through and that the list does not show (dlmopen) is found the same way by cfi.c's
- * look-up.
+ * dlopen is not wrapped (dlopen.c says why). Instead the loader's own calls of malloc and free give
+ * it away: a hook whose caller is the loader marks the modules as changed, and the next hook with
+ * another caller walks the loader's list. The list is read through the kernel, so a node that
+ * vanishes meanwhile is an error code and not a crash, and each node is confirmed by
+ * _dl_find_object, which is lock-free. A module that a stack passes through and that the list does
+ * not show (dlmopen) is found the same way by cfi.c's look-up.
  *
  * dlclose frees its link map after the unmapping and before it lets go of the loader's lock. That
  * free is our moment: the module is declared gone, and cached rules void, before anything can be
