@@ -252,6 +252,8 @@ static void start_child(void) {
     uint64_t token = wh_tls.thread ? wh_tls.thread->fork_token : 0;
     wh_modules_forked();
     wh_mappings_forked();
+    wh_intern_forked();
+    wh_rules_forked();
     wh_process_forked();
     int on =
         !atomic_load(&wh_process.session->stop) && enlist(wh_process.session, token, parent, nodes);

@@ -81,6 +81,11 @@ static uint32_t find(struct table *t, uint32_t parent, uint64_t ip, uint32_t has
     return 0;
 }
 
+/* Another thread may have been growing it in the parent; the child has no such thread. */
+void wh_intern_forked(void) {
+    atomic_store(&growing, 0);
+}
+
 /* Rebuilds the table four times larger. One thread does it, the others go on with the old one. */
 static void grow(struct table *old) {
     uint32_t expected = 0;
@@ -103,7 +108,7 @@ static void grow(struct table *old) {
     atomic_store(&growing, 0);
 }
 
-uint32_t wh_intern_slow(struct wh_thread *t, uint32_t parent, uint64_t ip) {
+static uint32_t intern(struct wh_thread *t, uint32_t parent, uint64_t ip) {
     const uint64_t plain_ip = ip;
     ip = (ip & 0xffffffffffffull) | (uint64_t)wh_module_incarnation(ip) << 48;
     uint32_t hash = (uint32_t)(wh_node_hash(parent, ip) >> 16);
@@ -133,5 +138,33 @@ uint32_t wh_intern_slow(struct wh_thread *t, uint32_t parent, uint64_t ip) {
     }
     if (id > (table->mask + 1) / 3 * 2)
         grow(table);
+    return id;
+}
+
+void wh_intern_forget(struct wh_thread *t) {
+    if (!t->cache) {
+        t->cache = t->cache_small;
+        t->cache_mask = WH_NODE_CACHE_SMALL - 1;
+    }
+    for (uint32_t i = 0; i <= t->cache_mask; i++)
+        t->cache[i].id = 0;
+}
+
+/* A thread that keeps missing gets a larger cache, once. */
+static void enlarge(struct wh_thread *t) {
+    if (!t->cache_large)
+        t->cache_large = wh_memory_take(WH_NODE_CACHE_LARGE * sizeof *t->cache_large);
+    if (!t->cache_large)
+        return;
+    t->cache = t->cache_large;
+    t->cache_mask = WH_NODE_CACHE_LARGE - 1;
+}
+
+uint32_t wh_intern_miss(struct wh_thread *t, uint32_t parent, uint64_t ip) {
+    uint32_t id = intern(t, parent, ip);
+    if (++t->cache_misses == 8 * WH_NODE_CACHE_SMALL)
+        enlarge(t);
+    t->cache[(wh_node_hash(parent, ip) >> 7) & t->cache_mask] =
+        (struct wh_node_entry){ip, parent, id};
     return id;
 }

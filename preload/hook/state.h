@@ -30,48 +30,55 @@
 #define WH_WALK_MAX    2048u /* frames walked afresh before a stack counts as bottomless */
 #define WH_TAIL_MAX    (WH_WALK_MAX + WH_DEPTH_LIMIT)
 
-/* One frame of a walk: the code address, and stack and frame pointer as that code had them. */
-struct wh_frame {
+/* A frame just walked, before it is interned: the code address, and stack and frame pointer as that
+ * code had them. The word below sp is the return address that led here, unless `exact`. */
+struct wh_fresh {
     uint64_t ip, sp, bp;
+    const uint64_t *bp_slot,
+        *cfa_slot; /* words that the caller's bp and CFA were read from; or NULL */
+    uint8_t uses_bp, keeps_bp;
+};
+
+/* What is remembered of a frame beside ip and sp. */
+struct wh_frame {
+    uint64_t bp;
     uint32_t node;    /* interned path from the root to here; valid below depth_max */
     uint32_t slots;   /* number of tail slots that this frame and all its callers read */
     uint8_t needs_bp; /* this frame or a caller computes something from bp as it is here */
     uint8_t own;      /* code of this library: not part of the recorded stack */
 };
 
-/* A word of the stack that a walk depended on. */
+/* A word of the stack that a walk depended on, other than a return address. */
 struct wh_slot {
     const uint64_t *address;
     uint64_t value;
-};
-
-/* A frame just walked, before it is interned. */
-struct wh_fresh {
-    uint64_t ip, sp, bp;
-    const uint64_t *slot[3]; /* return address, saved bp, CFA word; NULL = not read */
-    uint8_t uses_bp, keeps_bp;
 };
 
 struct wh_range {
     uint64_t low, high;
 };
 
-/* The last stack, root first, with every word it was derived from. */
+/* The last stack, root first, with every word it was derived from. The return addresses need no
+ * slot: the one that led to frame i lies at sp[i] - 8 and is ip[i]. */
 struct wh_tail {
     uint32_t count;
-    uint32_t limit;      /* only frames below this index may be met again (stack switches) */
-    uint32_t gap;        /* frames are missing below this index; 0 = none */
+    uint32_t limit; /* only frames below this index may be met again (signals, stack switches) */
+    uint32_t gap;   /* frames are missing below this index; 0 = none */
     uint32_t generation; /* of the code when it was walked; also of the node cache */
     uint8_t unresolved;  /* the walk ended before the thread's first frame */
+    uint64_t ip[WH_TAIL_MAX], sp[WH_TAIL_MAX];
     struct wh_frame frame[WH_TAIL_MAX];
-    struct wh_slot slot[3 * WH_TAIL_MAX];
+    struct wh_slot slot[2 * WH_TAIL_MAX];
 };
 
 /* ---- threads (thread.c) ------------------------------------------------------------------- */
 
-#define WH_NODE_CACHE 512u /* entries of a thread's cache in front of the shared table */
+#define WH_NODE_CACHE_SMALL 512u        /* a short process touches few pages */
+#define WH_NODE_CACHE_LARGE 16384u      /* after many misses: 256 KiB */
+16384u /* after many misses: 256 KiB */ /* entries of a thread's cache in front of the shared  \
+                                           table */
 
-struct wh_node_entry {
+    struct wh_node_entry {
     uint64_t ip;
     uint32_t parent, id;
 };
@@ -93,7 +100,10 @@ struct wh_thread {
     /* A signal handler that interrupts the encoder gets a state, and so a stream, of its own; it is
      * kept for the next one. */
     struct wh_thread *nested, *outer;
-    struct wh_node_entry cache[WH_NODE_CACHE];
+    struct wh_node_entry *cache; /* in front of the shared node table */
+    uint32_t cache_mask, cache_misses;
+    struct wh_node_entry cache_small[WH_NODE_CACHE_SMALL];
+    struct wh_node_entry *cache_large; /* NULL until needed */
     struct wh_tail tail;
     struct wh_fresh fresh[WH_WALK_MAX];
     struct wh_fresh ring[WH_DEPTH_LIMIT / 2];
@@ -281,8 +291,10 @@ WH_INLINE uint64_t wh_ticks(void) {
 /* ---- intern.c -------------------------------------------------------------------------------- */
 
 int wh_intern_init(void);
-uint32_t wh_intern_slow(struct wh_thread *t, uint32_t parent, uint64_t ip);
-uint32_t wh_intern_count(void); /* ids handed out so far, + 1 */
+void wh_intern_forked(void);
+uint32_t wh_intern_miss(struct wh_thread *t, uint32_t parent, uint64_t ip);
+void wh_intern_forget(struct wh_thread *t); /* empties the thread's cache */
+uint32_t wh_intern_count(void);             /* ids handed out so far, + 1 */
 
 WH_INLINE uint64_t wh_mix(uint64_t x) {
     x ^= x >> 32;
@@ -291,16 +303,15 @@ WH_INLINE uint64_t wh_mix(uint64_t x) {
     return x;
 }
 WH_INLINE uint64_t wh_node_hash(uint32_t parent, uint64_t ip) {
-    return wh_mix(ip * 0x9e3779b97f4a7c15ull + (uint64_t)parent * 0xc2b2ae3d27d4eb4full);
+    uint64_t x = (ip ^ (uint64_t)parent << 29) * 0x9e3779b97f4a7c15ull;
+    return x ^ x >> 32;
 }
 /* The node of `ip` called from `parent`'s path; 0 when it cannot be recorded. */
 WH_INLINE uint32_t wh_intern(struct wh_thread *t, uint32_t parent, uint64_t ip) {
-    struct wh_node_entry *e = &t->cache[wh_node_hash(parent, ip) % WH_NODE_CACHE];
+    struct wh_node_entry *e = &t->cache[(wh_node_hash(parent, ip) >> 7) & t->cache_mask];
     if (WH_LIKELY(e->ip == ip && e->parent == parent && e->id))
         return e->id;
-    uint32_t id = wh_intern_slow(t, parent, ip);
-    *e = (struct wh_node_entry){ip, parent, id};
-    return id;
+    return wh_intern_miss(t, parent, ip);
 }
 
 /* ---- cfi.c: rules from .eh_frame --------------------------------------------------------------
@@ -330,10 +341,45 @@ struct wh_rule wh_cfi_rule(uint64_t ip, int exact);
 /* ---- rules.c: the shared cache in front of cfi.c ------------------------------------------------
  */
 
-int wh_rules_init(void);
-struct wh_rule wh_rules_get(uint64_t key);
 #define WH_RULE_EXACT                                                                              \
     (1ull << 63) /* in a key: ip is the address of an instruction, no return address */
+
+struct wh_rule_entry {
+    _Atomic uint64_t key;
+    _Atomic uint64_t rule; /* packed; 0 = not there yet */
+};
+struct wh_rule_table {
+    uint32_t mask;
+    _Atomic uint32_t used;
+    struct wh_rule_entry entries[];
+};
+extern _Atomic(struct wh_rule_table *) wh_rules_current;
+
+int wh_rules_init(void);
+void wh_rules_forked(void);
+uint64_t wh_rules_slow(uint64_t key); /* the packed rule */
+
+/* kind 4 bits, bp_kind 2, generation 18, bp_offset 16 (words), cfa_offset 24 */
+#define WH_RULE_GENERATION       0x3ffffu
+#define WH_RULE_KIND(word)       ((word)&15)
+#define WH_RULE_BP_KIND(word)    ((word) >> 4 & 3)
+#define WH_RULE_BP_OFFSET(word)  ((int64_t)(int16_t)((word) >> 24) * 8)
+#define WH_RULE_CFA_OFFSET(word) ((int64_t)(word) >> 40)
+
+WH_INLINE uint64_t wh_rule_hash(uint64_t key) {
+    return key * 0x9e3779b97f4a7c15ull >> 32;
+}
+/* The packed rule for key under the code's generation. */
+WH_INLINE uint64_t wh_rules_get(const struct wh_rule_table *table, uint64_t key,
+                                uint32_t generation) {
+    const struct wh_rule_entry *e = &table->entries[wh_rule_hash(key) & table->mask];
+    uint64_t word = atomic_load_explicit(&e->rule, memory_order_relaxed);
+    if (WH_LIKELY(atomic_load_explicit(&e->key, memory_order_relaxed) == key &&
+                  ((word >> 6) & WH_RULE_GENERATION) == (generation & WH_RULE_GENERATION)) &&
+        word)
+        return word;
+    return wh_rules_slow(key);
+}
 
 /* ---- unwind.c -------------------------------------------------------------------------------- */
 

@@ -56,6 +56,8 @@ static void reset(struct wh_thread *t) {
     t->nested = t->outer = NULL;
     t->tail.count = t->tail.gap = t->tail.unresolved = 0;
     t->tail.limit = WH_TAIL_MAX;
+    if (!t->cache)
+        wh_intern_forget(t);
     t->tid = (uint32_t)wh_sys0(SYS_gettid);
 }
 

@@ -19,8 +19,12 @@ static int readable(const struct wh_range *range, uint64_t from, uint64_t addres
     return address >= from && address + 8 <= range->high && !(address & 7);
 }
 
-static uint64_t word(uint64_t address) {
+WH_INLINE uint64_t word(uint64_t address) {
     return *(const volatile uint64_t *)(uintptr_t)address;
+}
+
+static const uint64_t *at(uint64_t address) {
+    return (const uint64_t *)(uintptr_t)address;
 }
 
 /* Where a walk is: the code address and registers there. */
@@ -32,36 +36,29 @@ struct cursor {
 
 enum step { STEP_ON, STEP_END, STEP_LOST, STEP_DEEP };
 
-static void step_signal(struct wh_thread *t, struct cursor *c, struct wh_fresh *f, enum step *ret) {
+static enum step step_signal(struct wh_thread *t, struct cursor *c) {
     /* ucontext at sp: gregs start at 40; rbp 10, rsp 15, rip 16 */
     uint64_t bp = c->sp + 120, sp = c->sp + 160, ip = c->sp + 168;
-    if (!readable(&c->range, c->sp, ip)) {
-        *ret = STEP_LOST;
-        return;
-    }
-    f->slot[0] = (const uint64_t *)(uintptr_t)ip;
-    f->slot[1] = (const uint64_t *)(uintptr_t)bp;
-    f->slot[2] = (const uint64_t *)(uintptr_t)sp;
+    if (!readable(&c->range, c->sp, ip))
+        return STEP_LOST;
     c->bp = word(bp);
     c->sp = word(sp);
     c->ip = word(ip);
     c->exact = 1;
     c->range = wh_stack_range(t, c->sp);
-    *ret = c->range.high ? STEP_ON : STEP_LOST;
+    return c->range.high ? STEP_ON : STEP_LOST;
 }
 
 /* Code without a table (generated at run time): believe a frame pointer that leads on along the
  * stack. */
 static enum step step_guess(struct cursor *c, struct wh_fresh *f) {
-    if (c->bp < c->sp || !readable(&c->range, c->sp, c->bp) ||
-        !readable(&c->range, c->sp, c->bp + 8))
+    if (!readable(&c->range, c->sp, c->bp) || !readable(&c->range, c->sp, c->bp + 8))
         return STEP_LOST;
     uint64_t bp = word(c->bp), ip = word(c->bp + 8);
     if (bp <= c->bp || bp >= c->range.high || ip < 4096)
         return STEP_LOST;
     f->uses_bp = 1;
-    f->slot[0] = (const uint64_t *)(uintptr_t)(c->bp + 8);
-    f->slot[1] = (const uint64_t *)(uintptr_t)c->bp;
+    f->bp_slot = at(c->bp);
     c->sp = c->bp + 16;
     c->bp = bp;
     c->ip = ip;
@@ -69,32 +66,22 @@ static enum step step_guess(struct cursor *c, struct wh_fresh *f) {
     return STEP_ON;
 }
 
-/* Moves from the frame in *c to its caller and notes in *f what that was read from. */
-static enum step step(struct wh_thread *t, struct cursor *c, struct wh_fresh *f) {
-    *f = (struct wh_fresh){.ip = c->ip + (c->exact ? 1 : 0), .sp = c->sp, .bp = c->bp};
-    struct wh_rule r = wh_rules_get(c->exact ? c->ip | WH_RULE_EXACT : c->ip);
-    uint64_t cfa;
-    switch (r.kind) {
-    case WH_RULE_SP:
-        cfa = c->sp + (uint64_t)(int64_t)r.cfa_offset;
-        break;
-    case WH_RULE_BP:
-        cfa = c->bp + (uint64_t)(int64_t)r.cfa_offset;
-        f->uses_bp = 1;
-        break;
-    case WH_RULE_BP_WORD:
-        cfa = c->bp + (uint64_t)(int64_t)r.cfa_offset;
-        if (!readable(&c->range, c->sp, cfa))
+/* The rules that are not the ordinary ones, for the frame noted in *f. */
+static __attribute__((noinline)) enum step step_rare(struct wh_thread *t, struct cursor *c,
+                                                     struct wh_fresh *f, uint64_t rule,
+                                                     uint64_t *ret_cfa) {
+    switch (WH_RULE_KIND(rule)) {
+    case WH_RULE_BP_WORD: {
+        uint64_t slot = c->bp + (uint64_t)WH_RULE_CFA_OFFSET(rule);
+        if (!readable(&c->range, c->sp, slot))
             return STEP_LOST;
-        f->slot[2] = (const uint64_t *)(uintptr_t)cfa;
-        cfa = word(cfa);
+        f->cfa_slot = at(slot);
         f->uses_bp = 1;
-        break;
-    case WH_RULE_SIGNAL: {
-        enum step result = STEP_LOST;
-        step_signal(t, c, f, &result);
-        return result;
+        *ret_cfa = word(slot);
+        return STEP_ON;
     }
+    case WH_RULE_SIGNAL:
+        return step_signal(t, c);
     case WH_RULE_END:
         return STEP_END;
     case WH_RULE_NONE:
@@ -102,19 +89,37 @@ static enum step step(struct wh_thread *t, struct cursor *c, struct wh_fresh *f)
     default:
         return STEP_DEEP;
     }
-    if (cfa <= c->sp || !readable(&c->range, c->sp, cfa - 8))
-        return STEP_LOST;
-    if (r.bp_kind == WH_BP_SAME)
-        f->keeps_bp = 1;
+}
+
+/* Moves from the frame in *c to its caller and notes in *f what that was read from. */
+WH_INLINE enum step step(struct wh_thread *t, struct cursor *c, struct wh_fresh *f,
+                         const struct wh_rule_table *table, uint32_t generation) {
+    uint64_t rule = wh_rules_get(table, c->exact ? c->ip | WH_RULE_EXACT : c->ip, generation);
+    uint64_t kind = WH_RULE_KIND(rule), bp_kind = WH_RULE_BP_KIND(rule), cfa;
+    f->ip = c->ip + (uint64_t)c->exact;
+    f->sp = c->sp;
+    f->bp = c->bp;
+    f->bp_slot = f->cfa_slot = NULL;
+    f->uses_bp = kind == WH_RULE_BP;
+    f->keeps_bp = bp_kind == WH_BP_SAME;
+    if (WH_LIKELY(kind == WH_RULE_SP || kind == WH_RULE_BP))
+        cfa = (kind == WH_RULE_SP ? c->sp : c->bp) + (uint64_t)WH_RULE_CFA_OFFSET(rule);
     else {
-        uint64_t slot = (r.bp_kind == WH_BP_AT_CFA ? cfa : c->bp) + (uint64_t)(r.bp_offset * 8l);
-        if (!readable(&c->range, c->sp, slot))
+        cfa = 0;
+        enum step result = step_rare(t, c, f, rule, &cfa);
+        if (!cfa)
+            return result;
+    }
+    if (WH_UNLIKELY(cfa <= c->sp || !readable(&c->range, c->sp, cfa - 8)))
+        return STEP_LOST;
+    if (bp_kind != WH_BP_SAME) {
+        uint64_t slot = (bp_kind == WH_BP_AT_CFA ? cfa : c->bp) + (uint64_t)WH_RULE_BP_OFFSET(rule);
+        if (WH_UNLIKELY(!readable(&c->range, c->sp, slot)))
             return STEP_LOST;
-        f->uses_bp |= r.bp_kind == WH_BP_AT_BP;
-        f->slot[1] = (const uint64_t *)(uintptr_t)slot;
+        f->uses_bp |= bp_kind == WH_BP_AT_BP;
+        f->bp_slot = at(slot);
         c->bp = word(slot);
     }
-    f->slot[0] = (const uint64_t *)(uintptr_t)(cfa - 8);
     c->ip = word(cfa - 8);
     c->sp = cfa;
     c->exact = 0;
@@ -124,9 +129,14 @@ static enum step step(struct wh_thread *t, struct cursor *c, struct wh_fresh *f)
 /* Do the frames below `count` still hold? Returns `count` when all their words are unchanged, else
  * the number of a frame below which they might (its own words have changed). */
 static uint32_t verify(const struct wh_tail *tail, uint32_t count) {
-    const struct wh_slot *slot = tail->slot, *end = tail->slot + tail->frame[count - 1].slots;
+    const struct wh_slot *slot = tail->slot, *end = slot + tail->frame[count - 1].slots;
+    for (uint32_t i = 0; i < count; i++)
+        if (WH_UNLIKELY(word(tail->sp[i] - 8) != tail->ip[i])) {
+            count = i + 1; /* frame i + 1 read it; what lies below i + 1 may be met again */
+            break;
+        }
     for (; slot < end; slot++)
-        if (WH_UNLIKELY(*(const volatile uint64_t *)slot->address != slot->value))
+        if (WH_UNLIKELY(word((uintptr_t)slot->address) != slot->value))
             break;
     if (WH_LIKELY(slot == end))
         return count;
@@ -143,98 +153,105 @@ static uint32_t verify(const struct wh_tail *tail, uint32_t count) {
 
 /* Is the cursor at a remembered frame? *below: only frames under this index are still candidates.
  * Returns the number of remembered frames that hold, 0 = not met. */
-static uint32_t meet(const struct wh_tail *tail, const struct cursor *c, uint32_t *below) {
+WH_INLINE uint32_t meet(const struct wh_tail *tail, const struct cursor *c, uint32_t *below) {
     uint32_t i = *below;
-    while (i && tail->frame[i - 1].sp < c->sp)
+    while (i && tail->sp[i - 1] < c->sp)
         i--;
     *below = i;
-    if (!i)
+    if (!i || tail->sp[i - 1] != c->sp || tail->ip[i - 1] != c->ip || c->exact)
         return 0;
     const struct wh_frame *f = &tail->frame[i - 1];
-    if (f->sp != c->sp || f->ip != c->ip || c->exact || (f->needs_bp && f->bp != c->bp))
+    if (f->needs_bp && f->bp != c->bp)
         return 0;
     uint32_t holds = verify(tail, i);
     if (holds == i)
         return i;
-    *below = holds;
+    *below = holds < i ? holds : i - 1;
     return 0;
 }
 
 /* Appends a frame on the leaf side of the tail and interns it. */
-static void push(struct wh_thread *t, const struct wh_fresh *f) {
+WH_INLINE void push(struct wh_thread *t, const struct wh_fresh *f) {
     struct wh_tail *tail = &t->tail;
     uint32_t i = tail->count++;
-    struct wh_frame *frame = &tail->frame[i], *caller = i ? frame - 1 : NULL;
-    uint32_t slots = caller ? caller->slots : 0;
-    for (unsigned k = 0; k < 3; k++)
-        if (f->slot[k])
-            tail->slot[slots++] = (struct wh_slot){f->slot[k], *f->slot[k]};
-    frame->ip = f->ip;
-    frame->sp = f->sp;
+    struct wh_frame *frame = &tail->frame[i];
+    uint32_t slots = i ? frame[-1].slots : 0;
+    if (f->bp_slot)
+        tail->slot[slots++] = (struct wh_slot){f->bp_slot, *f->bp_slot};
+    if (WH_UNLIKELY(f->cfa_slot != NULL))
+        tail->slot[slots++] = (struct wh_slot){f->cfa_slot, *f->cfa_slot};
+    tail->ip[i] = f->ip;
+    tail->sp[i] = f->sp;
     frame->bp = f->bp;
     frame->slots = slots;
     /* over a gap the true caller is unknown */
-    frame->needs_bp =
-        f->uses_bp || (f->keeps_bp && ((caller && caller->needs_bp) || (i && i == tail->gap)));
+    frame->needs_bp = f->uses_bp || (f->keeps_bp && i && (frame[-1].needs_bp || i == tail->gap));
     frame->own = (uint8_t)wh_in(&wh_process.self, f->ip);
-    if (i < wh_process.depth_max && !tail->gap) {
-        uint32_t parent = caller ? caller->node : tail->unresolved ? wh_intern(t, 0, 0) : 0;
+    if (WH_LIKELY(i < wh_process.depth_max && !tail->gap)) {
+        uint32_t parent = i ? frame[-1].node : tail->unresolved ? wh_intern(t, 0, 0) : 0;
         frame->node = frame->own ? parent : wh_intern(t, parent, f->ip);
     }
+}
+
+static uint32_t half_depth(void) {
+    return wh_process.depth_max / 2;
 }
 
 /* The node of a stack that is longer than depth_max, or has a gap: its two ends. */
 static uint32_t cut(struct wh_thread *t) {
     const struct wh_tail *tail = &t->tail;
-    uint32_t half = wh_process.depth_max / 2,
-             root = tail->gap && tail->gap < half ? tail->gap : half;
+    uint32_t half = half_depth(), root = tail->gap && tail->gap < half ? tail->gap : half;
     atomic_fetch_add_explicit(&wh_process.slot->stack_truncated, 1, memory_order_relaxed);
     uint32_t node = root ? tail->frame[root - 1].node : 0;
     node = wh_intern(t, node, 0);
     uint32_t leaf = tail->count - (wh_process.depth_max - half);
     for (uint32_t i = leaf > root ? leaf : root; i < tail->count && node; i++)
         if (!tail->frame[i].own)
-            node = wh_intern(t, node, tail->frame[i].ip);
+            node = wh_intern(t, node, tail->ip[i]);
     return node;
 }
 
 /* The tail is full: drops its middle, keeping the root side and the newest frames. */
 static void make_room(struct wh_tail *tail) {
     const uint32_t keep = WH_DEPTH_LIMIT / 2;
-    uint32_t root = tail->gap ? tail->gap : wh_process.depth_max / 2 ? wh_process.depth_max / 2 : 1;
+    uint32_t root = tail->gap ? tail->gap : half_depth();
     uint32_t from = tail->count - keep;
     uint32_t slots = tail->frame[from - 1].slots, shift = slots - tail->frame[root - 1].slots;
     for (uint32_t i = slots; i < tail->frame[tail->count - 1].slots; i++)
         tail->slot[i - shift] = tail->slot[i];
     for (uint32_t i = 0; i < keep; i++) {
+        tail->ip[root + i] = tail->ip[from + i];
+        tail->sp[root + i] = tail->sp[from + i];
         tail->frame[root + i] = tail->frame[from + i];
         tail->frame[root + i].slots -= shift;
     }
+    tail->frame[root].needs_bp = 1;
     tail->gap = root;
     tail->count = root + keep;
 }
 
-/* The walk ran into a bottomless stack: `more` frames were walked and there are yet more. Puts the
+/* The walk ran into a bottomless stack: fresh[] is full and there are yet more frames. Puts the
  * root side under a gap, taken from the last stack if it still holds, else by walking on to the
  * end. */
 static void find_root(struct wh_thread *t, struct cursor *c) {
     struct wh_tail *tail = &t->tail;
-    uint32_t half = wh_process.depth_max / 2 ? wh_process.depth_max / 2 : 1;
+    uint32_t half = half_depth();
     if (tail->gap && tail->gap < half)
         half = tail->gap;
-    if (tail->count >= half && tail->limit >= half && tail->frame[half - 1].sp > c->sp &&
+    if (tail->count >= half && tail->limit >= half && tail->sp[half - 1] > c->sp &&
         verify(tail, half) == half) {
         tail->count = tail->gap = half;
         return;
     }
     /* A ring of the last frames before the end; bounded, as a broken stack might be cyclic. */
     const uint32_t far = 1u << 18;
-    half = wh_process.depth_max / 2 ? wh_process.depth_max / 2 : 1;
+    half = half_depth();
     uint32_t walked = 0;
     struct wh_fresh *ring = t->ring;
+    const struct wh_rule_table *table = atomic_load(&wh_rules_current);
     enum step result = STEP_ON;
     while (result == STEP_ON && walked < far)
-        result = step(t, c, &ring[walked++ % half]);
+        result = step(t, c, &ring[walked++ % half], table, tail->generation);
     tail->count = 0;
     tail->gap = 0;
     tail->unresolved = result != STEP_END;
@@ -248,8 +265,7 @@ static uint32_t intern_deep(struct wh_thread *t, uintptr_t frame) {
     uint64_t *ips = (uint64_t *)(void *)t->fresh;
     uint32_t max = (uint32_t)(sizeof(t->fresh) / (sizeof *ips)), depth = wh_process.depth_max;
     int complete = 0;
-    t->tail.count = 0;
-    t->tail.gap = 0;
+    t->tail.count = t->tail.gap = 0;
     uint32_t n = wh_deep_walk(frame, ips, max, &complete), node = 0;
     atomic_fetch_add_explicit(&wh_process.slot->unwind_slow, 1, memory_order_relaxed);
     if (!complete) {
@@ -280,9 +296,27 @@ static void compare(struct wh_thread *t, uintptr_t frame) {
         return;
     uint32_t n = wh_deep_walk(frame, ips, WH_TAIL_MAX, &complete), wrong = n != tail->count;
     for (uint32_t i = 0; i < n && !wrong; i++)
-        wrong = ips[i] != tail->frame[tail->count - 1 - i].ip;
+        wrong = ips[i] != tail->ip[tail->count - 1 - i];
     if (wrong)
         atomic_fetch_add_explicit(&wh_process.slot->unwind_mismatch, 1, memory_order_relaxed);
+}
+
+/* What was remembered is void: the code may have changed. */
+static void forget(struct wh_thread *t, uint32_t generation) {
+    t->tail.generation = generation;
+    t->tail.count = t->tail.gap = 0;
+    wh_intern_forget(t);
+}
+
+/* The walk has ended without meeting the last stack: what is left of that below the fresh frames.
+ */
+static void start_over(struct wh_thread *t, struct cursor *c, enum step result) {
+    if (result == STEP_ON) {
+        find_root(t, c);
+        return;
+    }
+    t->tail.count = t->tail.gap = 0;
+    t->tail.unresolved = result != STEP_END;
 }
 
 uint32_t wh_unwind(struct wh_thread *t, uintptr_t frame) {
@@ -290,43 +324,37 @@ uint32_t wh_unwind(struct wh_thread *t, uintptr_t frame) {
     struct cursor c = {.ip = word(frame + 8), .sp = frame + 16, .bp = word(frame)};
     c.range = wh_stack_range(t, c.sp);
     uint32_t generation = atomic_load_explicit(&wh_process.generation, memory_order_acquire);
-    if (tail->generation != generation) {
-        tail->generation = generation;
-        tail->count = tail->gap = 0;
-        for (uint32_t i = 0; i < WH_NODE_CACHE; i++)
-            t->cache[i].id = 0;
-    }
+    const struct wh_rule_table *table =
+        atomic_load_explicit(&wh_rules_current, memory_order_acquire);
+    if (WH_UNLIKELY(tail->generation != generation))
+        forget(t, generation);
     uint32_t below = tail->count < tail->limit ? tail->count : tail->limit, met = 0, n = 0;
+    uint32_t switched = 0; /* fresh frames up to and including the last signal frame */
     enum step result = c.range.high ? STEP_ON : STEP_LOST;
-    uint32_t switched = 0; /* fresh frames up to and including the last change of stacks */
     while (result == STEP_ON && n < WH_WALK_MAX && !(met = meet(tail, &c, &below))) {
-        uint64_t high = c.range.high;
-        result = step(t, &c, &t->fresh[n++]);
-        if (c.range.high != high)
+        result = step(t, &c, &t->fresh[n++], table, generation);
+        if (WH_UNLIKELY(c.exact))
             switched = n;
     }
-    if (result == STEP_DEEP && wh_deep_ready())
+    if (WH_UNLIKELY(result == STEP_DEEP && wh_deep_ready()))
         return intern_deep(t, frame);
-    if (met) {
+    if (WH_LIKELY(met != 0)) {
         tail->count = met;
         if (met <= tail->gap)
             tail->gap = 0;
-    } else if (result == STEP_ON) {
-        find_root(t, &c);
-    } else {
-        tail->count = tail->gap = 0;
-        tail->unresolved = result != STEP_END;
-    }
+    } else
+        start_over(t, &c, result);
     if (WH_UNLIKELY(tail->unresolved))
         atomic_fetch_add_explicit(&wh_process.slot->stack_unresolved, 1, memory_order_relaxed);
-    if (tail->count + n > WH_TAIL_MAX)
+    if (WH_UNLIKELY(tail->count + n > WH_TAIL_MAX))
         make_room(tail);
     uint32_t root = tail->count;
     for (uint32_t i = n; i-- > 0;)
         push(t, &t->fresh[i]);
-    tail->limit = switched ? root + (n - switched) : WH_TAIL_MAX;
+    /* The interrupted frame was not called, so no return address vouches for it. */
+    tail->limit = !switched ? WH_TAIL_MAX : root + (n > switched ? n - switched - 1 : 0);
     uint32_t node = tail->count == 0 ? wh_intern(t, 0, 0)
-                    : tail->gap || tail->count > wh_process.depth_max
+                    : WH_UNLIKELY(tail->gap || tail->count > wh_process.depth_max)
                         ? cut(t)
                         : tail->frame[tail->count - 1].node;
     if (WH_UNLIKELY(wh_process.verify))
