@@ -73,12 +73,12 @@ struct wh_tail {
 
 /* ---- threads (thread.c) ------------------------------------------------------------------- */
 
-#define WH_NODE_CACHE_SMALL 512u        /* a short process touches few pages */
-#define WH_NODE_CACHE_LARGE 16384u      /* after many misses: 256 KiB */
-16384u /* after many misses: 256 KiB */ /* entries of a thread's cache in front of the shared  \
-                                           table */
+/* Entries of a thread's cache in front of the shared table: a short process touches few pages;
+ * after many misses the cache grows to 256 KiB. */
+#define WH_NODE_CACHE_SMALL 512u
+#define WH_NODE_CACHE_LARGE 16384u
 
-    struct wh_node_entry {
+struct wh_node_entry {
     uint64_t ip;
     uint32_t parent, id;
 };
