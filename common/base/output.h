@@ -82,7 +82,8 @@ void wh_table_real(struct wh_output *out, double value);
 void wh_table_null(struct wh_output *out); /* empty, null */
 void wh_table_end(struct wh_output *out);
 
-/* s as a JSON string with its quotes, for documents that are no tables; invalid UTF-8 is replaced. */
+/* s as a JSON string with its quotes, for documents that are no tables; invalid UTF-8 is replaced.
+ */
 void wh_json_string(FILE *file, const char *s, size_t length);
 
 /* A line on stderr that replaces itself, on a terminal only; at most ten a second. */
