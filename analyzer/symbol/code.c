@@ -160,9 +160,9 @@ static size_t code_resolve(struct wh_module *m, uint64_t address, struct wh_code
 
 /* A function that has no symbol is called by where it begins, so that its calls group. */
 static void name_nameless(struct wh_module *m, uint64_t address, struct wh_code *code) {
-    uint64_t start;
+    uint64_t start, end;
     char text[4200];
-    if (code->function || !wh_module_function_start(m, address, &start))
+    if (code->function || !wh_module_function_range(m, address, &start, &end))
         return;
     snprintf(text, sizeof(text), "%s+0x%" PRIx64, wh_module_name(m), start);
     code->function = wh_texts_add(&m->texts, text);

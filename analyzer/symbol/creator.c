@@ -125,10 +125,9 @@ void wh_creator_rules_free(struct wh_creator_rules *rules) {
     free(rules);
 }
 
-/* "module+0xstart": a module called xmalloc_test must not make wrappers of its functions. */
-static bool is_nameless(const char *module, const char *function) {
+bool wh_creator_is_nameless(const char *module, const char *function) {
     size_t length = module ? strlen(module) : 0;
-    return length && strncmp(function, module, length) == 0 &&
+    return length && function && strncmp(function, module, length) == 0 &&
            strncmp(function + length, "+0x", 3) == 0;
 }
 
@@ -146,7 +145,8 @@ static bool pattern_matches(const struct pattern *p, const char *module, const c
 enum wh_creator_level wh_creator_level(const struct wh_creator_rules *rules, const char *module,
                                        const char *function) {
     int level = WH_FRAME_OWN;
-    bool nameless = function && is_nameless(module, function);
+    /* A module called xmalloc_test must not make wrappers of its functions. */
+    bool nameless = wh_creator_is_nameless(module, function);
     for (size_t i = 0; i < rules->count; i++) {
         const struct pattern *p = &rules->items[i];
         if (level && p->level >= level)
@@ -158,6 +158,16 @@ enum wh_creator_level wh_creator_level(const struct wh_creator_rules *rules, con
         level = p->level;
     }
     return (enum wh_creator_level)level;
+}
+
+bool wh_creator_is_kept(const struct wh_creator_rules *rules, const char *module,
+                        const char *function) {
+    for (size_t i = 0; i < rules->count; i++) {
+        if (rules->items[i].level == LEVEL_TAKEN_BACK &&
+            pattern_matches(&rules->items[i], module, function))
+            return true;
+    }
+    return false;
 }
 
 size_t wh_creator_choose(const unsigned char *levels, size_t count) {

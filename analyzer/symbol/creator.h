@@ -42,6 +42,13 @@ enum wh_creator_level wh_creator_level(const struct wh_creator_rules *rules, con
  * none (the loader or the C library on its own account), the first RUNTIME one; else 0. */
 size_t wh_creator_choose(const unsigned char *levels, size_t count);
 
+/* Does one of the user's '-' lines keep it a creator? */
+bool wh_creator_is_kept(const struct wh_creator_rules *rules, const char *module,
+                        const char *function);
+
+/* Is the function's name "module+0xstart", made up because the file has no symbol for it? */
+bool wh_creator_is_nameless(const char *module, const char *function);
+
 /* Does the glob match the whole text? */
 bool wh_glob_match(const char *glob, const char *text);
 

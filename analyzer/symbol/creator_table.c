@@ -65,7 +65,9 @@ const struct wh_creator_group wh_creator_groups[] = {
      "Curl_saferealloc\nCurl_memdup\ncurl_dbg_*\nuv__malloc\nuv__calloc\nuv__realloc\nuv__strdup\n"
      "xmlMemMalloc\nxmlMallocLoc\nxmlStrdup\nxmlStrndup\nngx_alloc\nngx_calloc\nngx_memalign\n"
      "v8::internal::Malloced::operator new\nv8::internal::AllocWithRetry\n"
-     /* LLVM, Qt */
+     /* GCC, obstacks, LLVM, Qt */
+     "ggc_internal_*\nggc_alloc*\nggc_realloc*\n_obstack_begin*\n_obstack_newchunk\n_obstack_"
+     "allocate\n"
      "llvm::safe_malloc\nllvm::safe_calloc\nllvm::safe_realloc\nllvm::allocate_buffer\nQArrayData::"
      "allocate*\n"},
     {"Go's runtime, and the simulator's, as pprof skips `runtime.`", 2, "runtime.*\nruntime_*\n"},

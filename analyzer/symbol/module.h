@@ -68,9 +68,10 @@ struct wh_code {
 #define WH_CODE_MAX 32
 size_t wh_module_code(struct wh_module *m, uint64_t address, struct wh_code *ret_codes, size_t max);
 
-/* Where the function around an address begins by the unwind table, which stripped files keep. False
- * = not told. */
-bool wh_module_function_start(struct wh_module *m, uint64_t address, uint64_t *ret_start);
+/* Where the function around an address begins and ends by the unwind table, which stripped files
+ * keep. False = not told. */
+bool wh_module_function_range(struct wh_module *m, uint64_t address, uint64_t *ret_start,
+                              uint64_t *ret_end);
 
 /* Is the code at a file address the trampoline to which signal handlers return? The frame above it
  * was interrupted there, so its address must be taken as it is. */

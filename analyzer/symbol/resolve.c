@@ -10,65 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analyzer/symbol/symbols_internal.h"
+#include "analyzer/symbol/resolve_internal.h"
 #include "schema/store.h"
 
-#define NO_LOCATION UINT32_MAX
+#define NO_LOCATION      UINT32_MAX
+#define WRAPPER_CODE_MAX 512u /* bytes of code: a function that only passes a request on is short  \
+                               */
 
-struct node {
-    int64_t id, process_id;
-    int64_t parent_id;
-    uint64_t address;
-    uint32_t location; /* index, NO_LOCATION = not yet; unused where modules overlap in time */
-};
-
-/* The frames of one address of one file (or of no file). */
-struct location {
-    const struct wh_module *module; /* NULL = none */
-    uint64_t address;               /* file address as asked for */
-    uint32_t first, count;          /* in frames */
-    bool is_restorer; /* the signal trampoline: its caller was interrupted, not calling */
-};
-
-struct frame {
-    const char *module;
-    uint64_t address;
-    struct wh_code code;
-    const char *name; /* function, else module+0xoffset */
-    unsigned char level;
-};
-
-struct first_use {
-    int64_t stack_id, at_ns;
-};
-
-struct resolver {
-    struct wh_store *store;
-    struct wh_symbols *symbols;
-    struct wh_creator_rules *rules;
-    struct node *nodes;
-    size_t node_count;
-    struct location *locations;
-    size_t location_count, location_room;
-    uint32_t *slots; /* open addressing over locations: index + 1 */
-    size_t slot_count;
-    struct frame *frames;
-    size_t frame_count, frame_room, frame_next;
-    int64_t frame_id; /* id of frames[0] */
-    int64_t *stacks;  /* to do */
-    size_t stack_count, stack_next;
-    struct first_use *uses; /* by stack id; only where modules overlap */
-    size_t use_count;
-    bool has_overlap;
-    char *json;
-    size_t json_room;
-    unsigned char *levels; /* of the stack at hand */
-    uint32_t *indexes;     /* of its frames */
-    size_t depth_room;
-    struct wh_error *error;
-};
-
-static int no_memory(struct resolver *r) {
+int wh_resolver_no_memory(struct resolver *r) {
     return wh_fail(r->error, WH_ESYSTEM, "no memory for resolving symbols");
 }
 
@@ -84,13 +33,14 @@ static void resolver_release(struct resolver *r) {
     free(r->json);
     free(r->levels);
     free(r->indexes);
+    free(r->seen);
+    free(r->inferred);
 }
 
 /* --- reading
  * ----------------------------------------------------------------------------------------- */
 
-/* Makes room for one more item; false = no memory. */
-static bool grow(void **items, size_t *room, size_t count, size_t item_bytes) {
+bool wh_resolver_grow(void **items, size_t *room, size_t count, size_t item_bytes) {
     if (count < *room)
         return true;
     size_t next = *room ? *room * 2 : 1024;
@@ -110,8 +60,8 @@ static int read_nodes(struct resolver *r) {
                            &q, r->error);
     while (!rc && (rc = wh_query_step(q, r->error)) > 0) {
         rc = 0;
-        if (!grow((void **)&r->nodes, &room, r->node_count, sizeof(*r->nodes))) {
-            rc = no_memory(r);
+        if (!wh_resolver_grow((void **)&r->nodes, &room, r->node_count, sizeof(*r->nodes))) {
+            rc = wh_resolver_no_memory(r);
             break;
         }
         r->nodes[r->node_count++] =
@@ -154,8 +104,8 @@ static const char used_stacks_and_frees[] =
 static int add_stack(struct resolver *r, size_t *room, int64_t id) {
     if (!node_find(r, id))
         return 0;
-    if (!grow((void **)&r->stacks, room, r->stack_count, sizeof(*r->stacks)))
-        return no_memory(r);
+    if (!wh_resolver_grow((void **)&r->stacks, room, r->stack_count, sizeof(*r->stacks)))
+        return wh_resolver_no_memory(r);
     r->stacks[r->stack_count++] = id;
     return 0;
 }
@@ -189,8 +139,8 @@ static int read_first_uses(struct resolver *r) {
         r->error);
     while (!rc && (rc = wh_query_step(q, r->error)) > 0) {
         rc = 0;
-        if (!grow((void **)&r->uses, &room, r->use_count, sizeof(*r->uses))) {
-            rc = no_memory(r);
+        if (!wh_resolver_grow((void **)&r->uses, &room, r->use_count, sizeof(*r->uses))) {
+            rc = wh_resolver_no_memory(r);
             break;
         }
         r->uses[r->use_count++] = (struct first_use){wh_query_int(q, 0), wh_query_int(q, 1)};
@@ -242,7 +192,7 @@ static bool slots_grow(struct resolver *r) {
 /* Adds one frame with its name and level; false = no memory. */
 static bool add_frame(struct resolver *r, struct wh_module *m, uint64_t address,
                       const struct wh_code *code) {
-    if (!grow((void **)&r->frames, &r->frame_room, r->frame_count, sizeof(*r->frames)))
+    if (!wh_resolver_grow((void **)&r->frames, &r->frame_room, r->frame_count, sizeof(*r->frames)))
         return false;
     struct frame *f = &r->frames[r->frame_count++];
     *f = (struct frame){.module = m ? wh_module_name(m) : NULL, .address = address, .code = *code};
@@ -254,6 +204,12 @@ static bool add_frame(struct resolver *r, struct wh_module *m, uint64_t address,
         f->name = wh_texts_add(&r->symbols->texts, text);
     }
     f->level = (unsigned char)wh_creator_level(r->rules, f->module, code->function);
+    f->owner = m;
+    uint64_t start, end;
+    f->is_candidate = m && wh_creator_is_nameless(f->module, code->function) &&
+                      wh_module_function_range(m, address, &start, &end) &&
+                      end - start <= WRAPPER_CODE_MAX &&
+                      !wh_creator_is_kept(r->rules, f->module, code->function);
     return true;
 }
 
@@ -266,7 +222,8 @@ static uint32_t locate(struct resolver *r, struct wh_module *m, uint64_t address
     size_t slot = location_slot(r, m, at);
     if (r->slots[slot])
         return r->slots[slot] - 1;
-    if (!grow((void **)&r->locations, &r->location_room, r->location_count, sizeof(*r->locations)))
+    if (!wh_resolver_grow((void **)&r->locations, &r->location_room, r->location_count,
+                          sizeof(*r->locations)))
         return NO_LOCATION;
     struct wh_code codes[WH_CODE_MAX] = {{0}};
     size_t count = m ? wh_module_code(m, at, codes, WH_CODE_MAX) : 1;
@@ -312,9 +269,7 @@ static bool depth_reserve(struct resolver *r, size_t count) {
     return true;
 }
 
-/* Collects the frames of a stack, leaf first, into indexes and levels. Returns how many, -1 = no
- * memory. */
-static ssize_t stack_frames(struct resolver *r, int64_t stack_id) {
+ssize_t wh_resolver_frames(struct resolver *r, int64_t stack_id) {
     int64_t at_ns = r->has_overlap ? first_use(r, stack_id) : INT64_MAX;
     size_t count = 0;
     bool is_return = true;
@@ -374,9 +329,9 @@ static int next_stack(void *arg, struct wh_cell *cells) {
     if (r->stack_next == r->stack_count)
         return 0;
     int64_t id = r->stacks[r->stack_next++];
-    ssize_t count = stack_frames(r, id);
+    ssize_t count = wh_resolver_frames(r, id);
     if (count < 0 || !stack_json(r, (size_t)count))
-        return no_memory(r);
+        return wh_resolver_no_memory(r);
     wh_cell_int(&cells[0], id);
     wh_cell_text(&cells[1], r->json);
     if (count)
@@ -496,7 +451,15 @@ static int read_rules(struct resolver *r) {
             return rc;
         }
     }
-    int rc = wh_creator_rules_new(text, source, &r->rules, r->error);
+    char *inferred = NULL, *all = NULL;
+    if (wh_store_get_text(r->store, "creator_inferred", &inferred, NULL) != 0)
+        inferred = NULL;
+    if (asprintf(&all, "%s\n%s", text ? text : "", inferred ? inferred : "") < 0)
+        all = NULL;
+    int rc =
+        all ? wh_creator_rules_new(all, source, &r->rules, r->error) : wh_resolver_no_memory(r);
+    free(all);
+    free(inferred);
     free(text);
     return rc;
 }
@@ -518,6 +481,10 @@ static int resolve(struct resolver *r) {
     if (rc)
         return rc;
     r->frame_id = next_frame_id(r);
+    if (r->frame_id == 1 && r->wants_all)
+        rc = wh_resolver_infer(r);
+    if (rc)
+        return rc;
     rc = wh_store_insert(r->store, "stack", "id, frames, creator", next_stack, r, r->error);
     if (!rc)
         rc =
@@ -571,13 +538,17 @@ static int take_stacks(struct resolver *r, const uint32_t *ids, size_t count) {
 /* ids NULL = the stacks in use. */
 static int resolve_store(struct wh_store *store, bool again, const uint32_t *ids, size_t count,
                          struct wh_error *error) {
-    struct resolver r = {.store = store, .error = error};
+    struct resolver r = {.store = store, .error = error, .wants_all = ids == NULL};
     int rc = wh_store_begin(store, error);
     if (rc)
         return rc;
     if (again)
         rc = wh_store_exec(
-            store, "DELETE FROM stack; DELETE FROM frame; UPDATE site SET creator = NULL", error);
+            store,
+            "DELETE FROM stack; DELETE FROM frame; DELETE FROM note WHERE kind = 'symbols';"
+            "DELETE FROM trace WHERE key = 'creator_inferred';"
+            "UPDATE site SET creator = NULL",
+            error);
     if (!rc)
         rc = read_nodes(&r);
     if (!rc)

@@ -71,22 +71,25 @@ static void read_starts(struct wh_module *m) {
     }
 }
 
-bool wh_module_function_start(struct wh_module *m, uint64_t address, uint64_t *ret_start) {
+static uint64_t start_at(const struct wh_module *m, size_t index) {
+    return m->starts_base + (uint64_t)(int64_t)read_int32(m->starts + index * ENTRY_BYTES);
+}
+
+bool wh_module_function_range(struct wh_module *m, uint64_t address, uint64_t *ret_start,
+                              uint64_t *ret_end) {
     read_starts(m);
     size_t low = 0, high = m->start_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        uint64_t start =
-            m->starts_base + (uint64_t)(int64_t)read_int32(m->starts + middle * ENTRY_BYTES);
-        if (start <= address)
+        if (start_at(m, middle) <= address)
             low = middle + 1;
         else
             high = middle;
     }
     if (!low)
         return false;
-    *ret_start =
-        m->starts_base + (uint64_t)(int64_t)read_int32(m->starts + (low - 1) * ENTRY_BYTES);
+    *ret_start = start_at(m, low - 1);
+    *ret_end = low < m->start_count ? start_at(m, low) : address + 1;
     /* No function is that long: the address lies behind the last one. */
     return address - *ret_start < (1u << 24);
 }

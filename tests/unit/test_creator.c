@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "analyzer/symbol/creator.h"
+#include "analyzer/symbol/wrapper.h"
 
 struct frame_name {
     const char *module, *function;
@@ -148,6 +149,68 @@ static void functions_without_a_symbol_are_skipped_by_users_only(void **state) {
     wh_creator_rules_free(rules);
 }
 
+static const char callers[16][4] = {"c0", "c1", "c2",  "c3",  "c4",  "c5",  "c6",  "c7",
+                                    "c8", "c9", "c10", "c11", "c12", "c13", "c14", "c15"};
+static const char wrapper[] = "w", inner[] = "i", creator[] = "k", other[] = "o";
+
+/* Shows `count` stacks leaf <- [middle] <- a different caller each <- other. */
+static void see(struct wh_wrappers *w, const char *leaf, bool is_candidate, const char *middle,
+                size_t count, unsigned char below) {
+    for (size_t i = 0; i < count; i++) {
+        struct wh_wrapper_frame frames[5];
+        size_t n = 0;
+        frames[n++] = (struct wh_wrapper_frame){"malloc", "libc", false, below};
+        frames[n++] = (struct wh_wrapper_frame){leaf, "app", is_candidate, WH_FRAME_OWN};
+        if (middle)
+            frames[n++] = (struct wh_wrapper_frame){middle, "app", true, WH_FRAME_OWN};
+        frames[n++] = (struct wh_wrapper_frame){callers[i], "app", false, WH_FRAME_OWN};
+        frames[n++] = (struct wh_wrapper_frame){other, "app", false, WH_FRAME_OWN};
+        assert_true(wh_wrappers_see(w, frames, n));
+    }
+}
+
+/* The names found, at most one expected here; NULL = none. */
+static const char *found(struct wh_wrappers *w) {
+    size_t at = 0;
+    const char *name = wh_wrappers_next(w, &at);
+    if (name)
+        assert_null(wh_wrappers_next(w, &at));
+    wh_wrappers_free(w);
+    return name;
+}
+
+static void short_nameless_functions_that_many_call_are_wrappers(void **state) {
+    (void)state;
+    struct wh_wrappers *w = wh_wrappers_new();
+    see(w, wrapper, true, NULL, 8, WH_FRAME_ALLOCATOR);
+    see(w, creator, true, NULL, 7, WH_FRAME_ALLOCATOR);
+    assert_ptr_equal(found(w), wrapper);
+    w = wh_wrappers_new(); /* all of the module's memory comes through one function of few callers
+                            */
+    see(w, wrapper, true, inner, 8, WH_FRAME_ALLOCATOR);
+    assert_ptr_equal(found(w), wrapper);
+}
+
+static void functions_that_decide_something_are_no_wrappers(void **state) {
+    (void)state;
+    struct wh_wrappers *w = wh_wrappers_new();
+    see(w, wrapper, false, NULL, 16, WH_FRAME_ALLOCATOR); /* named or long */
+    assert_null(found(w));
+    w = wh_wrappers_new();
+    see(w, wrapper, true, NULL, 16, WH_FRAME_RUNTIME); /* it opens files, it does not allocate */
+    assert_null(found(w));
+    w = wh_wrappers_new();
+    see(w, creator, true, NULL, 16, WH_FRAME_ALLOCATOR);
+    see(w, inner, false, creator, 2, WH_FRAME_ALLOCATOR); /* and calls others that do */
+    assert_null(found(w));
+    w = wh_wrappers_new();
+    see(w, wrapper, true, NULL, 6, WH_FRAME_ALLOCATOR); /* few callers */
+    assert_null(found(w));
+    w = wh_wrappers_new();
+    see(w, wrapper, true, wrapper, 16, WH_FRAME_ALLOCATOR); /* recursion */
+    assert_null(found(w));
+}
+
 static void a_wrong_line_is_named(void **state) {
     (void)state;
     struct wh_creator_rules *rules = NULL;
@@ -167,6 +230,8 @@ int main(void) {
         cmocka_unit_test(a_stack_without_user_code_is_named_by_the_runtime_not_the_allocator),
         cmocka_unit_test(users_add_patterns_and_take_them_back),
         cmocka_unit_test(functions_without_a_symbol_are_skipped_by_users_only),
+        cmocka_unit_test(short_nameless_functions_that_many_call_are_wrappers),
+        cmocka_unit_test(functions_that_decide_something_are_no_wrappers),
         cmocka_unit_test(a_wrong_line_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
