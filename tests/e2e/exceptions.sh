@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 same "$TMP/t.db" "$PROGRAMS/t_exceptions" 20000
-LD_DEBUG=bindings LD_DEBUG_OUTPUT=$TMP/bind record "$TMP/t.db" "$PROGRAMS/t_exceptions" 10 >/dev/null
+record "$TMP/t.db" env LD_DEBUG=bindings LD_DEBUG_OUTPUT="$TMP/bind" "$PROGRAMS/t_exceptions" 10 >/dev/null
 cat "$TMP"/bind.* >"$TMP/bindings"
 grep -q "normal symbol .*_Unwind_RaiseException" "$TMP/bindings" || fail "no binding of _Unwind_RaiseException was seen"
 if grep -E "libunwind.*normal symbol|to .*libunwind.*_Unwind_" "$TMP/bindings" | grep "_Unwind_RaiseException\|_Unwind_Resume" | grep -v "file .*libunwind[^ ]* \["; then

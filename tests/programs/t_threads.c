@@ -1,5 +1,5 @@
 /* t_threads THREADS ROUNDS [short]: each thread, named "worker-N", makes ROUNDS blocks, frees half
- * of them itself and hands every second one to its neighbour, who frees it. `short`: THREADS
+ * of them itself and hands every second one to the main thread, who frees it. `short`: THREADS
  * threads one after another instead. Prints the sums of what was made and freed. */
 #include <pthread.h>
 #include <stdatomic.h>
