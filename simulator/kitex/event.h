@@ -6,12 +6,19 @@
 
 #define MaxEventNum 200
 
+struct instance { /* 24 bytes: what an event keeps of one */
+    struct go_string address;
+    int64_t weight;
+};
+GO_SLICE(slice_instance, struct instance *);
+MAP_STRING_OF(event_extra, struct slice_instance);
+
 struct event { /* 72 bytes, class 80 */
     struct go_string Name;
     int64_t Time[3];
     struct go_string Detail;
     const void *Extra_type;
-    struct hmap *Extra; /* "Added", "Updated", "Removed" -> instances */
+    struct event_extra *Extra; /* "Added", "Updated", "Removed" -> instances */
 };
 GO_SLICE(slice_event, struct event *);
 

@@ -9,17 +9,10 @@
 
 #define ADDRESS_MAX 256
 
-struct sync_Map balancerFactories;
-
-struct instance { /* 24 bytes: what an event keeps of one */
-    struct go_string address;
-    int64_t weight;
-};
-GO_SLICE(slice_instance_pointer, struct instance *);
+struct factory_map balancerFactories;
 
 GO_TYPE(type_instance, struct instance, offsetof(struct instance, address.ptr));
-GO_TYPE(type_slice_instances, struct slice_instance_pointer,
-        offsetof(struct slice_instance_pointer, ptr));
+GO_TYPE(type_slice_instances, struct slice_instance, offsetof(struct slice_instance, ptr));
 GO_TYPE(type_hook_closure, struct hook_closure, offsetof(struct hook_closure, queue),
         offsetof(struct hook_closure, options));
 GO_TYPE(type_BalancerFactory, struct BalancerFactory,
@@ -31,7 +24,7 @@ GO_TYPE(type_client_Options, struct client_Options, offsetof(struct client_Optio
 GO_TYPE(type_kClient, struct kClient, offsetof(struct kClient, opt));
 
 void lbcache_init(void) {
-    balancerFactories = (struct sync_Map){NULL};
+    balancerFactories = (struct factory_map){NULL};
     runtime_addroot(&balancerFactories, &type_sync_Map);
 }
 
@@ -50,7 +43,7 @@ static struct go_string fmt_Sprintf(const struct discovery_Change *change, int64
 }
 
 static struct go_eface client_wrapInstances(const struct discovery_Change *change, int64_t count) {
-    struct slice_instance_pointer *list = runtime_newobject(&type_slice_instances);
+    struct slice_instance *list = runtime_newobject(&type_slice_instances);
     list->ptr = runtime_makeslice(&type_pointer, count);
     list->len = list->cap = count;
     for (int64_t i = 0; i < count; i++) {
@@ -77,10 +70,10 @@ static void client_discoveryEventHandler_func1(struct hook_closure *closure,
                                                const struct discovery_Change *change) {
     struct event *e = runtime_newobject(&type_event);
     e->Name = (struct go_string){change_name, sizeof(change_name) - 1};
-    e->Extra = runtime_makemap();
-    put_list(e->Extra, added, change, change->added);
-    put_list(e->Extra, updated, change, 0);
-    put_list(e->Extra, removed, change, change->removed);
+    e->Extra = (void *)runtime_makemap();
+    put_list(MAP(e->Extra), added, change, change->added);
+    put_list(MAP(e->Extra), updated, change, 0);
+    put_list(MAP(e->Extra), removed, change, change->removed);
     event_queue_Push(closure->queue, e);
 }
 
@@ -94,7 +87,7 @@ static int call_hook(void *arg, const void *key, void *elem) {
 
 static void lbcache_hookableRebalancer_Rebalance(struct hookableRebalancer *hooks,
                                                  const struct discovery_Change *change) {
-    runtime_mapiterate(&map_int_pointer, hooks->notify, call_hook, (void *)(uintptr_t)change);
+    runtime_mapiterate(&map_int_pointer, MAP(hooks->notify), call_hook, (void *)(uintptr_t)change);
 }
 
 static void lbcache_Balancer_refresh(struct BalancerFactory *factory,
@@ -110,7 +103,7 @@ static int refresh_one(void *arg, const void *key, void *elem) {
 
 void sharedTicker_tick_func1(const struct discovery_Change *change) {
     if (balancerFactories.dirty)
-        runtime_mapiterate(&map_eface_pointer, balancerFactories.dirty, refresh_one,
+        runtime_mapiterate(&map_eface_pointer, MAP(balancerFactories.dirty), refresh_one,
                            (void *)(uintptr_t)change);
 }
 
@@ -120,13 +113,14 @@ void sharedTicker_tick_func1(const struct discovery_Change *change) {
 static struct BalancerFactory *lbcache_NewBalancerFactory(const char *key) {
     struct go_string name = runtime_gostring(key);
     struct go_eface boxed = runtime_convTstring(name), found;
-    if (sync_Map_Load(&balancerFactories, boxed, &found))
+    if (sync_Map_Load(SYNC_MAP(&balancerFactories), boxed, &found))
         return found.data;
     struct BalancerFactory *factory = runtime_newobject(&type_BalancerFactory);
     factory->key = name;
-    factory->rebalanceHooks.notify = runtime_makemap();
-    factory->deleteHooks.notify = runtime_makemap();
-    sync_Map_Store(&balancerFactories, boxed, (struct go_eface){&type_BalancerFactory, factory});
+    factory->rebalanceHooks.notify = (void *)runtime_makemap();
+    factory->deleteHooks.notify = (void *)runtime_makemap();
+    sync_Map_Store(SYNC_MAP(&balancerFactories), boxed,
+                   (struct go_eface){&type_BalancerFactory, factory});
     return factory;
 }
 
@@ -137,7 +131,7 @@ static int64_t register_hook(struct hookableRebalancer *hooks, struct client_Opt
     closure->queue = options->Events;
     closure->options = options;
     int64_t index = hooks->hookIndex++;
-    *(void **)runtime_mapassign(&map_int_pointer, hooks->notify, &index) = closure;
+    *(void **)runtime_mapassign(&map_int_pointer, MAP(hooks->notify), &index) = closure;
     return index;
 }
 
@@ -160,6 +154,7 @@ struct kClient *client_NewClient(const char *service) {
 
 void client_kClient_Close(struct kClient *client) {
     struct BalancerFactory *factory = client->opt->factory;
-    runtime_mapdelete(&map_int_pointer, factory->rebalanceHooks.notify, &client->rebalanceIndex);
-    runtime_mapdelete(&map_int_pointer, factory->deleteHooks.notify, &client->deleteIndex);
+    runtime_mapdelete(&map_int_pointer, MAP(factory->rebalanceHooks.notify),
+                      &client->rebalanceIndex);
+    runtime_mapdelete(&map_int_pointer, MAP(factory->deleteHooks.notify), &client->deleteIndex);
 }

@@ -27,8 +27,10 @@ struct hook_closure { /* 64 bytes */
     uint64_t captured[5];
 };
 
+MAP_INT_OF(hook_map, struct hook_closure);
+
 struct hookableRebalancer {
-    struct hmap *notify; /* map[int]func(*discovery.Change) */
+    struct hook_map *notify; /* map[int]func(*discovery.Change) */
     int64_t hookIndex;
 };
 
@@ -49,7 +51,8 @@ struct kClient {
     int64_t rebalanceIndex, deleteIndex;
 };
 
-extern struct sync_Map balancerFactories;
+SYNC_MAP_OF(factory_map, struct BalancerFactory);
+extern struct factory_map balancerFactories;
 
 void lbcache_init(void);
 struct kClient *client_NewClient(const char *service);

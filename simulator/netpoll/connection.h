@@ -55,10 +55,12 @@ struct slice_byte connection_Malloc(struct connection *c, int64_t n);
 /* --- server
  * --------------------------------------------------------------------------------------- */
 
+SYNC_MAP_OF(connection_map, struct connection);
+
 struct server {
     struct FDOperator *operator;
     connection_handler *onRequest;
-    struct sync_Map connections; /* fd -> connection */
+    struct connection_map connections; /* fd -> connection */
     int64_t accepted, open;
 };
 extern struct server *server; /* the one event loop of the process; NULL before server_Run */

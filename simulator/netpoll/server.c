@@ -13,7 +13,7 @@ GO_TYPE(type_server, struct server, offsetof(struct server, operator),
 GO_TYPE(type_slice_connection, struct slice_connection, offsetof(struct slice_connection, ptr));
 
 static void server_OnHup(struct connection *c) {
-    sync_Map_Delete(&server->connections, runtime_convT64(c->fd));
+    sync_Map_Delete(SYNC_MAP(&server->connections), runtime_convT64(c->fd));
     server->open--;
 }
 
@@ -32,7 +32,8 @@ static void server_OnRead(struct server *s, struct defaultPoll *poll) {
     c->id = s->accepted++;
     s->open++;
     connection_init(c, fd, s->onRequest, server_OnHup);
-    sync_Map_Store(&s->connections, runtime_convT64(fd), (struct go_eface){&type_connection, c});
+    sync_Map_Store(SYNC_MAP(&s->connections), runtime_convT64(fd),
+                   (struct go_eface){&type_connection, c});
 }
 
 void server_Run(int listener, connection_handler *onRequest) {

@@ -9,7 +9,7 @@ static struct {
     struct message built;
     uint8_t *bytes;
     size_t capacity;
-} cache;
+} kept;
 
 uint64_t message_total(const struct message *message) {
     return message->kind == MESSAGE_RAW ? message->bytes : MESSAGE_MSG_AT + message->bytes;
@@ -39,31 +39,31 @@ static void fill_json(const struct message *message, char *to) {
 const uint8_t *message_template(const struct message *message) {
     struct message wanted = *message;
     wanted.first_id = 0;
-    if (cache.bytes && memcmp(&cache.built, &wanted, sizeof(wanted)) == 0)
-        return cache.bytes;
+    if (kept.bytes && memcmp(&kept.built, &wanted, sizeof(wanted)) == 0)
+        return kept.bytes;
     uint64_t total = message_total(message);
-    if (total > cache.capacity) {
-        if (cache.bytes)
-            munmap(cache.bytes, cache.capacity);
-        cache.bytes = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (cache.bytes == MAP_FAILED) {
-            cache.bytes = NULL;
-            cache.capacity = 0;
+    if (total > kept.capacity) {
+        if (kept.bytes)
+            munmap(kept.bytes, kept.capacity);
+        kept.bytes = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (kept.bytes == MAP_FAILED) {
+            kept.bytes = NULL;
+            kept.capacity = 0;
             return NULL;
         }
-        cache.capacity = total;
+        kept.capacity = total;
     }
-    memset(cache.bytes, 'm', total);
-    put_u32(cache.bytes, total - 4);
+    memset(kept.bytes, 'm', total);
+    put_u32(kept.bytes, total - 4);
     if (message->kind != MESSAGE_RAW) {
-        put_u32(cache.bytes + 4, MESSAGE_ID_BYTES);
-        memcpy(cache.bytes + MESSAGE_ID_AT, "id-00000000", MESSAGE_ID_BYTES);
-        put_u32(cache.bytes + MESSAGE_MSG_AT - 4, message->bytes);
+        put_u32(kept.bytes + 4, MESSAGE_ID_BYTES);
+        memcpy(kept.bytes + MESSAGE_ID_AT, "id-00000000", MESSAGE_ID_BYTES);
+        put_u32(kept.bytes + MESSAGE_MSG_AT - 4, message->bytes);
     }
     if (message->kind == MESSAGE_JSON)
-        fill_json(message, (char *)cache.bytes + MESSAGE_MSG_AT);
-    cache.built = wanted;
-    return cache.bytes;
+        fill_json(message, (char *)kept.bytes + MESSAGE_MSG_AT);
+    kept.built = wanted;
+    return kept.bytes;
 }
 
 void message_copy(const struct message *message, uint32_t index, uint64_t offset, uint8_t *to,

@@ -20,6 +20,40 @@ struct hmap { /* 48 bytes */
 
 #define MAP_BUCKET_COUNT 8
 
+/* Names for what a map holds in one place, laid out as the generic ones below: debug information
+ * then leads from the variable through its buckets to the elements. Use with MAP(): MAP(&x->map).
+ */
+#define MAP(pointer) ((struct hmap *)(void *)(pointer))
+#define MAP_HEADER(name)                                                                           \
+    struct name {                                                                                  \
+        int64_t count;                                                                             \
+        uint8_t flags, B;                                                                          \
+        uint16_t noverflow;                                                                        \
+        uint32_t hash0;                                                                            \
+        struct name##_bucket *buckets, *oldbuckets;                                                \
+        uint64_t nevacuate;                                                                        \
+        void *extra;                                                                               \
+    }
+#define MAP_BUCKET(name, key, element)                                                             \
+    struct name##_bucket {                                                                         \
+        uint8_t tophash[MAP_BUCKET_COUNT];                                                         \
+        key keys[MAP_BUCKET_COUNT];                                                                \
+        element elems[MAP_BUCKET_COUNT];                                                           \
+        struct name##_bucket *overflow;                                                            \
+    }
+/* map[int]*element */
+#define MAP_INT_OF(name, element)                                                                  \
+    MAP_BUCKET(name, int64_t, element *);                                                          \
+    MAP_HEADER(name)
+/* map[string]interface{} whose interfaces hold an element */
+#define MAP_STRING_OF(name, element)                                                               \
+    struct name##_value {                                                                          \
+        const struct go_type *type;                                                                \
+        element *data;                                                                             \
+    };                                                                                             \
+    MAP_BUCKET(name, struct go_string, struct name##_value);                                       \
+    MAP_HEADER(name)
+
 struct bucket_string_eface { /* of map[string]interface{}, 272 bytes */
     uint8_t tophash[MAP_BUCKET_COUNT];
     struct go_string keys[MAP_BUCKET_COUNT];

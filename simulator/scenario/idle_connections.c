@@ -18,7 +18,7 @@ static int collect(void *arg, const void *key, void *elem) {
 static void close_idle(void) {
     int64_t count = server->open;
     struct slice_connection all = {runtime_makeslice(&type_pointer, count), 0, count};
-    runtime_mapiterate(&map_eface_pointer, server->connections.dirty, collect, &all);
+    runtime_mapiterate(&map_eface_pointer, MAP(server->connections.dirty), collect, &all);
     for (int64_t i = 0; i < all.len; i++)
         connection_Close(all.ptr[i]);
 }

@@ -23,7 +23,7 @@ void model_peek_cache(const struct scenario *s) {
     world_netpoll(1, true);
     world_accept(1, NULL);
     struct connection *c = NULL;
-    runtime_mapiterate(&map_eface_pointer, server->connections.dirty, take, &c);
+    runtime_mapiterate(&map_eface_pointer, MAP(server->connections.dirty), take, &c);
     world_phase("connect");
     for (int64_t i = 0; i < scenario_get(s, "nodes"); i++) {
         LinkBuffer_Malloc(c->inputBuffer, netpoll_sizes.pagesize);

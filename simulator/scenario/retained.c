@@ -12,20 +12,17 @@
 #include "runtime/runtime.h"
 #include "scenario/models.h"
 #include "scenario/world.h"
-#include "sonic/sonic.h"
 
 const char *const retained_request_field_parameters[] = {"keys", "size",   "connections", "offset",
                                                          "keep", "copies", NULL};
 const char *const retained_response_field_parameters[] = {
     "keys", "size", "connections", "offset", "keep", "timeout", "copies", NULL};
-const char *const string_alias_parameters[] = {"objects", "size",        "strings", "string_bytes",
-                                               "escaped", "copy_string", NULL};
 const char *const span_cache_parameters[] = {"requests", "size", "keep_every", "spans", NULL};
 
-#define ALIAS_CONNECTIONS 4
-#define SPAN_CONNECTIONS  8
+#define SPAN_CONNECTIONS 8
 
-struct sync_Map cache; /* main.cache of the handbook */
+SYNC_MAP_OF(string_map, struct go_string);
+struct string_map cache; /* main.cache of the handbook */
 
 static struct {
     int64_t offset, keep, keep_every, seen;
@@ -33,7 +30,7 @@ static struct {
 } policy;
 
 static void start_cache(void) {
-    cache = (struct sync_Map){NULL};
+    cache = (struct string_map){NULL};
     runtime_addroot(&cache, &type_sync_Map);
     policy.seen = 0;
 }
@@ -46,7 +43,7 @@ static void cache_Store(struct go_string id, struct go_string msg) {
     struct go_string piece = {msg.ptr + policy.offset, policy.keep};
     if (policy.copies)
         piece = strings_Clone(piece.ptr, piece.len);
-    sync_Map_Store(&cache, runtime_convTstring(id), runtime_convTstring(piece));
+    sync_Map_Store(SYNC_MAP(&cache), runtime_convTstring(id), runtime_convTstring(piece));
 }
 
 static struct echo_Response *main_EchoServerImpl_Echo(struct echo_Request *request) {
@@ -105,13 +102,6 @@ void model_span_cache(const struct scenario *s) {
 /* --- as a client
  * ---------------------------------------------------------------------------------- */
 
-static void dial(int64_t connections) {
-    start_cache();
-    for (int64_t i = 0; i < connections; i++)
-        dialer_DialConnection(peers_dial(), client_leave_input);
-    world_phase("connect");
-}
-
 static struct echo_Response *kEchoServerClient_Echo(struct connection *c, bool has_timeout) {
     return client_kClient_Call(c, has_timeout);
 }
@@ -127,7 +117,8 @@ void model_retained_response_field(const struct scenario *s) {
     policy.offset = scenario_get(s, "offset");
     policy.keep = scenario_get(s, "keep");
     policy.copies = scenario_get(s, "copies") != 0;
-    dial(connections);
+    start_cache();
+    world_dial(connections);
     for (int64_t done = 0; done < keys; done += connections) {
         struct message response = {.kind = MESSAGE_ECHO,
                                    .first_id = (uint32_t)done,
@@ -138,35 +129,6 @@ void model_retained_response_field(const struct scenario *s) {
             main_request(dialed.ptr[i], scenario_get(s, "timeout") != 0);
     }
     world_phase("stored");
-    world_gc("gc1");
-    world_gc("gc2");
-}
-
-/* What the business wants of the JSON text: its short strings. */
-static void main_request_json(struct connection *c, bool copy_string) {
-    struct echo_Response *response = kEchoServerClient_Echo(c, false);
-    struct sonic_Object *object = sonic_UnmarshalFromString(response->Msg, "s", copy_string);
-    sync_Map_Store(&cache, runtime_convTstring(response->Id),
-                   (struct go_eface){&type_sonic_Object, object});
-}
-
-void model_string_alias(const struct scenario *s) {
-    int64_t objects = scenario_get(s, "objects");
-    world_netpoll(ALIAS_CONNECTIONS, true);
-    dial(ALIAS_CONNECTIONS);
-    for (int64_t done = 0; done < objects; done += ALIAS_CONNECTIONS) {
-        struct message response = {.kind = MESSAGE_JSON,
-                                   .first_id = (uint32_t)done,
-                                   .bytes = (uint64_t)scenario_get(s, "size"),
-                                   .strings = (uint32_t)scenario_get(s, "strings"),
-                                   .string_bytes = (uint32_t)scenario_get(s, "string_bytes"),
-                                   .escaped = (uint32_t)scenario_get(s, "escaped")};
-        int64_t now = objects - done < ALIAS_CONNECTIONS ? objects - done : ALIAS_CONNECTIONS;
-        world_send(now, now, &response);
-        for (int64_t i = 0; i < now; i++)
-            main_request_json(dialed.ptr[i], scenario_get(s, "copy_string") != 0);
-    }
-    world_phase("cached");
     world_gc("gc1");
     world_gc("gc2");
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "gopool/gopool.h"
-#include "kitex/codec.h"
+#include "kitex/client.h"
 #include "mcache/mcache.h"
 #include "runtime/runtime.h"
 #include "whoholds.h"
@@ -131,6 +131,12 @@ void world_accept(int64_t connections, connection_handler *onRequest) {
     world_serve();
 }
 
+void world_dial(int64_t connections) {
+    for (int64_t i = 0; i < connections; i++)
+        dialer_DialConnection(peers_dial(), client_leave_input);
+    world_phase("connect");
+}
+
 void world_send(int64_t connections, int64_t ready, const struct message *message) {
     for (int64_t first = 0; first < connections; first += ready) {
         struct message part = *message;
@@ -157,7 +163,7 @@ static int add_unsent(void *arg, const void *key, void *elem) {
 static int64_t unsent(void) {
     int64_t bytes = 0;
     if (server->connections.dirty)
-        runtime_mapiterate(&map_eface_pointer, server->connections.dirty, add_unsent, &bytes);
+        runtime_mapiterate(&map_eface_pointer, MAP(server->connections.dirty), add_unsent, &bytes);
     return bytes;
 }
 

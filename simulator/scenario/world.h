@@ -42,6 +42,8 @@ void world_pools(void);
 void world_netpoll(int64_t connections, bool clears_barriers);
 /* Accepts `connections` from peers. */
 void world_accept(int64_t connections, connection_handler *onRequest);
+/* Dials `connections` of the simulator's own. */
+void world_dial(int64_t connections);
 /* Serves events until the peers are done with what they were told and nothing is ready any more. */
 void world_serve(void);
 /* Every connection sends (or closes), `ready` at a time: one batch of events each. */
