@@ -24,15 +24,15 @@ _Static_assert(sizeof(struct barrier) == 48 && sizeof(struct FDOperator) == 96,
                "as in netpoll v0.2.4");
 _Static_assert(sizeof(struct epoll_event) == 12, "packed, as the kernel's on amd64");
 
-/* Operators are made in batches and never given back: the cache grows to the peak of connections.
- */
+/* Operators are made in batches and never given back: their number grows to the peak of
+ * connections. Only the free ones are referred to here; those in use belong to their connection.
+ * (netpoll also keeps a slice of all, which makes it a second holder of every connection.) */
 struct operatorCache {
     struct FDOperator *first; /* free list */
-    struct slice_operator cache;
+    int64_t count;
 };
 static struct operatorCache opcache;
-GO_TYPE(type_operatorCache, struct operatorCache, offsetof(struct operatorCache, first),
-        offsetof(struct operatorCache, cache.ptr));
+GO_TYPE(type_operatorCache, struct operatorCache, offsetof(struct operatorCache, first));
 
 static bool is_clearing_barriers;
 
@@ -51,7 +51,7 @@ static struct sync_Pool barrierPool = {
 void barrier_init(bool is_clearing) {
     is_clearing_barriers = is_clearing;
     sync_Pool_register(&barrierPool, 1);
-    opcache = (struct operatorCache){NULL, {NULL, 0, 0}};
+    opcache = (struct operatorCache){NULL, 0};
     runtime_addroot(&opcache, &type_operatorCache);
 }
 
@@ -67,9 +67,7 @@ struct FDOperator *opcache_alloc(void) {
     if (!opcache.first) {
         struct FDOperator *batch = runtime_makeslice(&type_FDOperator, OPERATOR_BATCH);
         for (size_t i = 0; i < OPERATOR_BATCH; i++) {
-            runtime_growslice(&opcache.cache, &type_pointer);
-            batch[i].index = (int32_t)opcache.cache.len;
-            opcache.cache.ptr[opcache.cache.len++] = &batch[i];
+            batch[i].index = (int32_t)opcache.count++;
             batch[i].next = opcache.first;
             opcache.first = &batch[i];
         }

@@ -39,6 +39,9 @@ void *runtime_mallocgc(size_t size, const struct go_type *type) {
     if (size == 0)
         return &zerobase;
     size_t rounded = runtime_roundupsize(size);
+    if (size >
+        type->size) /* an array: what is left of the class below one element is not asked for */
+        rounded -= rounded % type->size;
     void *object = malloc(rounded);
     if (!object)
         runtime_throw("out of memory: cannot allocate %zu bytes", rounded);
