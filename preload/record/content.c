@@ -21,7 +21,6 @@ struct wh_content {
     struct wh_store *store;
     struct wh_error failure;
     bool failed, in_transaction;
-    uint64_t pending;
     struct node_row *nodes;
     size_t node_count, node_room, node_at;
     struct extent_row *extents;
@@ -118,8 +117,8 @@ struct wh_store *wh_content_store(struct wh_content *c) {
     return begin(c) ? c->store : NULL;
 }
 
-uint64_t wh_content_pending(const struct wh_content *c) {
-    return c->pending + c->node_count * 24;
+bool wh_content_is_open(const struct wh_content *c) {
+    return c->in_transaction;
 }
 
 static void run(struct wh_content *c, struct wh_query *q) {
@@ -128,7 +127,6 @@ static void run(struct wh_content *c, struct wh_query *q) {
     wh_query_reset(q);
     if (rc < 0)
         wh_content_fail(c, &error);
-    c->pending += 100;
 }
 
 /* --- rows
@@ -273,7 +271,6 @@ void wh_content_chunk(struct wh_content *c, const struct wh_chunk *chunk) {
     struct wh_error error;
     if (begin(c) && wh_store_put_chunk(c->store, chunk, &error))
         wh_content_fail(c, &error);
-    c->pending += chunk->bytes / 2;
 }
 
 /* --- transactions
@@ -320,7 +317,6 @@ void wh_content_commit(struct wh_content *c) {
     }
     if (rc)
         wh_content_fail(c, &error);
-    c->pending = 0;
 }
 
 void wh_content_give_up(struct wh_content *c, const char *why) {

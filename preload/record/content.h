@@ -59,7 +59,7 @@ struct wh_store *wh_content_store(struct wh_content *c);
 
 /* Writes what is queued and ends the transaction. */
 void wh_content_commit(struct wh_content *c);
-uint64_t wh_content_pending(const struct wh_content *c); /* bytes in the open transaction, about */
+bool wh_content_is_open(const struct wh_content *c); /* a transaction is */
 
 /* NULL, or why writing stopped. wh_content_fail() is for failures seen outside. */
 const struct wh_error *wh_content_failure(const struct wh_content *c);

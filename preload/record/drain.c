@@ -12,7 +12,7 @@
 #include "record/limit.h"
 #include "record/recorder.h"
 
-#define CHUNK_BYTES     (256u * 1024)
+#define CHUNK_BYTES     (512u * 1024)
 #define GROW_BLOCKS     64u
 #define PENDING_THREADS 65536u
 

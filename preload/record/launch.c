@@ -302,6 +302,18 @@ static void on_signal(struct launch *l) {
         kill(l->target, number);
 }
 
+/* It said nothing more. Before the command's end that can only be a violent one. */
+static void recorder_gone(struct launch *l) {
+    if (l->target_ended || l->released)
+        return;
+    atomic_store(&l->session->stop, 1);
+    (void)unlink(l->session_path);
+    clear_status(l);
+    fprintf(stderr,
+            "whoholds: the recorder was ended from outside; the command runs on unrecorded, "
+            "`whoholds expand` repairs what was written\n");
+}
+
 /* Until the command ended and the recorder is done or lets us go. */
 static void wait_for_end(struct launch *l) {
     struct pollfd fds[2] = {{.fd = l->signals, .events = POLLIN},
@@ -315,8 +327,10 @@ static void wait_for_end(struct launch *l) {
         if (fds[1].revents) {
             char kind;
             recorder_alive = read_messages(l, &kind);
-            if (!recorder_alive)
+            if (!recorder_alive) {
+                recorder_gone(l);
                 fds[1].fd = -1;
+            }
         }
         reap(l);
     }

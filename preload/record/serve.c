@@ -22,7 +22,6 @@
 
 #define CALIBRATE_NS  5000000u
 #define COMMIT_NS     1000000000u
-#define COMMIT_BYTES  (32u << 20)
 #define RSS_NS        100000000u
 #define STATUS_NS     500000000u
 #define LINGER_NS     25000000u /* after the last image: another may be starting */
@@ -254,8 +253,11 @@ static void poll_once(struct wh_recorder *r) {
     }
     if (now_ns - r->last_status_ns >= STATUS_NS)
         report_status(r, now_ns);
-    if (now_ns - r->last_commit_ns >= COMMIT_NS || wh_content_pending(r->content) > COMMIT_BYTES)
+    if (now_ns - r->last_commit_ns >= COMMIT_NS)
         commit(r, now_ns);
+    else if (wh_content_is_open(
+                 r->content)) /* short: a reader sees no half-written file if we die */
+        wh_content_commit(r->content);
     stop_recording(r);
 }
 
