@@ -35,6 +35,7 @@ struct expansion {
     struct wh_clock_map clock;
     uint64_t ms_ticks;
     bool free_stacks;
+    bool is_unfinished; /* the recorder never came to the end */
     struct past *pasts; /* ascending ids */
     size_t count;
     struct wh_progress *progress;
@@ -272,7 +273,9 @@ static int finish(struct expansion *x, struct past *p, struct wh_error *error) {
     if (rc < 0 || wh_pair_finish(pair, end_ticks, p->is_replaced) < 0)
         return wh_fail(error, WH_ESYSTEM, "out of memory");
     rc = wh_derive_process(x->derive, pair, p->is_replaced, error);
-    if (!rc && !p->was_finished)
+    /* Of a recording that was cut short the parent's last events may be missing: then a finished
+     * child did inherit, but what it says must agree with the rows made from what is there. */
+    if (!rc && (!p->was_finished || x->is_unfinished))
         rc = write_sums(x, p, error);
     p->image.finished = true;
     wh_image_release_events(&p->image);
@@ -376,7 +379,8 @@ int wh_expand(struct wh_store *store, struct wh_progress *progress, int64_t *ret
               struct wh_error *error) {
     struct expansion x = {.store = store,
                           .progress = progress,
-                          .free_stacks = wh_store_get_int(store, "free_stacks", 0) != 0};
+                          .free_stacks = wh_store_get_int(store, "free_stacks", 0) != 0,
+                          .is_unfinished = wh_store_get_int(store, "complete", 0) != 1};
     wh_store_clock(store, &x.clock);
     uint64_t tick_q32 = x.clock.ns_q32 ? x.clock.ns_q32 : 1;
     x.ms_ticks = ((uint64_t)1000000 << 32) / tick_q32 >> x.clock.shift;

@@ -12,7 +12,7 @@ check() { # NAME FOLDED-AT-LEAST COMMAND...
     check_eq live "$(q "$TMP/t.db" "SELECT value FROM trace WHERE key = 'allocation_rows'")" "$name: rows"
     check_ge "$folded" "$(q "$TMP/t.db" "SELECT ifnull(sum(objects), 0) FROM folded")" "$name: folded lifetimes"
     cp "$TMP/t.db" "$TMP/before.db"
-    timeout 120 "$WHOHOLDS" expand "$TMP/t.db"
+    timeout 120 "$WHOHOLDS" expand -q "$TMP/t.db"
     conserve "$TMP/t.db"
     check_eq all "$(q "$TMP/t.db" "SELECT value FROM trace WHERE key = 'allocation_rows'")" "$name: rows after expand"
     check_eq 0 "$(q "$TMP/t.db" "SELECT count(*) FROM folded")" "$name: folded after expand"
