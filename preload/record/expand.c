@@ -394,7 +394,7 @@ int wh_expand(struct wh_store *store, struct wh_progress *progress, int64_t *ret
     rc = wh_store_exec(store, keep_timeline, error);
     if (!rc)
         rc = wh_store_begin(store, error);
-    if (!rc && has_timeline(store))
+    if (!rc && !x.is_unfinished && has_timeline(store))
         rc = wh_store_exec(store, save_timeline, error);
     if (!rc)
         rc = rebuild(&x, error);
