@@ -12,6 +12,7 @@
 #include <linux/futex.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -163,6 +164,10 @@ static int enlist(struct wh_session *s, uint64_t token, uint32_t parent_uid, uin
         return 0;
     }
     fill_slot(s, slot);
+    /* Yama's restricted mode: to a process that preloaded us by itself the recorder is a stranger.
+     */
+    if (atomic_load(&s->recorder_pid))
+        wh_sys2(SYS_prctl, PR_SET_PTRACER, atomic_load(&s->recorder_pid));
     wh_process.image++;
     struct wh_thread *t = wh_tls.thread;
     if (parent_uid)

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -39,14 +40,18 @@ enum {
     B_TABLE,
     B_HELD_BY_TABLE,
     B_NEIGHBOUR,
+    B_CACHED,
+    B_CO_STACK,
+    B_CO_LOCAL,
+    B_CO_DEAD,
     B_COUNT
 };
 
 struct board { /* shared with the child */
     struct wh_live_block blocks[B_COUNT];
     uint64_t slot[B_COUNT]; /* where the one reference lies, 0 = elsewhere */
-    _Atomic int ready;
-    int tid;
+    _Atomic int ready, running;
+    int tid, co_tid;
 };
 static struct board *board;
 
@@ -75,6 +80,38 @@ static void *take(int which, size_t size, size_t distance) {
         .allocation_id = (uint64_t)which + 1,
         .stack_id = (uint32_t)(which >= B_LIST1 && which <= B_LIST3 ? 77 : which + 100)};
     return p;
+}
+
+static __attribute__((noinline)) int leave_below(int depth, int which) {
+    void *volatile local = depth ? NULL : take(which, 64, 32);
+    volatile char room[512] = {0};
+    return (depth ? leave_below(depth - 1, which) : 0) + room[0] + (local != NULL);
+}
+
+/* Ends with a pointer deep on its stack, which the C library keeps for the next thread. */
+static void *hold_and_end(void *unused) {
+    (void)leave_below(15, B_CACHED);
+    return unused;
+}
+
+static void run_coroutine(void) {
+    void *volatile local = take(B_CO_LOCAL, 64, 32);
+    board->slot[B_CO_LOCAL] = (uintptr_t)&local;
+    (void)leave_below(20, B_CO_DEAD);
+    board->running = 1;
+    for (;;)
+        pause();
+}
+
+static void *hold_in_coroutine(void *unused) {
+    static ucontext_t context, back;
+    board->co_tid = (int)gettid();
+    getcontext(&context);
+    context.uc_stack.ss_sp = take(B_CO_STACK, 65536, 32);
+    context.uc_stack.ss_size = 65536;
+    makecontext(&context, run_coroutine, 0);
+    swapcontext(&back, &context);
+    return unused;
 }
 
 static void *hold_in_thread(void *unused) {
@@ -137,7 +174,15 @@ static pid_t start_child(void) {
             mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         lay_out();
         pthread_t thread;
-        (void)pthread_create(&thread, NULL, hold_in_thread, NULL);
+        (void)pthread_create(&thread, NULL, hold_and_end, NULL);
+        (void)pthread_join(thread, NULL);
+        pthread_attr_t attributes; /* else the next thread would use the cached stack */
+        (void)pthread_attr_init(&attributes);
+        (void)pthread_attr_setstacksize(&attributes, 64 << 20);
+        (void)pthread_create(&thread, &attributes, hold_in_coroutine, NULL);
+        while (!board->running)
+            usleep(1000);
+        (void)pthread_create(&thread, &attributes, hold_in_thread, NULL);
         for (;;)
             pause();
     }
@@ -309,6 +354,19 @@ static void array_cookie_is_a_reason(void **state) {
     assert_int_equal(edge_to(B_COOKIE)->evidence, WH_EVIDENCE_COOKIE);
 }
 
+static void stack_of_an_ended_thread_holds_nothing(void **state) {
+    (void)state;
+    assert_null(edge_to(B_CACHED));
+}
+
+static void coroutine_stack_counts_from_its_sp(void **state) {
+    (void)state;
+    assert_int_equal(heap.nodes[node_of(B_CO_STACK)].kind, WH_NODE_STACK);
+    assert_held_at(B_CO_LOCAL, (void *)board->slot[B_CO_LOCAL], WH_ROOT_STACK, WH_EDGE_START);
+    assert_int_equal(root_of(edge_to(B_CO_LOCAL))->tid, board->co_tid);
+    assert_null(edge_to(B_CO_DEAD));
+}
+
 static void mapping_is_a_node_and_holds(void **state) {
     (void)state;
     assert_held_at(B_TABLE, &table_holder, WH_ROOT_GLOBAL, WH_EDGE_START);
@@ -332,6 +390,8 @@ int main(void) {
         cmocka_unit_test(intrusive_list_is_reasoned_by_its_offset),
         cmocka_unit_test(array_cookie_is_a_reason),
         cmocka_unit_test(mapping_is_a_node_and_holds),
+        cmocka_unit_test(stack_of_an_ended_thread_holds_nothing),
+        cmocka_unit_test(coroutine_stack_counts_from_its_sp),
     };
     return cmocka_run_group_tests(tests, take_snapshot, drop_snapshot);
 }
