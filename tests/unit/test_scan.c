@@ -21,6 +21,17 @@
 
 #include "record/snapshot.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define HAS_ASAN 1 /* it moves locals off the stack and cannot follow coroutines */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_ASAN 1
+#endif
+#endif
+#ifndef HAS_ASAN
+#define HAS_ASAN 0
+#endif
+
 enum {
     B_GLOBAL,
     B_SLICED,
@@ -179,14 +190,18 @@ static pid_t start_child(void) {
         pthread_attr_t attributes; /* else the next thread would use the cached stack */
         (void)pthread_attr_init(&attributes);
         (void)pthread_attr_setstacksize(&attributes, 64 << 20);
-        (void)pthread_create(&thread, &attributes, hold_in_coroutine, NULL);
-        while (!board->running)
+        if (!HAS_ASAN)
+            (void)pthread_create(&thread, &attributes, hold_in_coroutine, NULL);
+        else
+            (void)take(B_CO_STACK, 64, 32), (void)take(B_CO_LOCAL, 64, 32),
+                (void)take(B_CO_DEAD, 64, 32);
+        while (!HAS_ASAN && !board->running)
             usleep(1000);
         (void)pthread_create(&thread, &attributes, hold_in_thread, NULL);
         for (;;)
             pause();
     }
-    while (!board->ready)
+    while (!board->ready && waitpid(pid, NULL, WNOHANG) == 0)
         usleep(1000);
     usleep(20000); /* into pause() */
     return pid;
@@ -356,11 +371,15 @@ static void array_cookie_is_a_reason(void **state) {
 
 static void stack_of_an_ended_thread_holds_nothing(void **state) {
     (void)state;
+    if (HAS_ASAN)
+        skip();
     assert_null(edge_to(B_CACHED));
 }
 
 static void coroutine_stack_counts_from_its_sp(void **state) {
     (void)state;
+    if (HAS_ASAN)
+        skip();
     assert_int_equal(heap.nodes[node_of(B_CO_STACK)].kind, WH_NODE_STACK);
     assert_held_at(B_CO_LOCAL, (void *)board->slot[B_CO_LOCAL], WH_ROOT_STACK, WH_EDGE_START);
     assert_int_equal(root_of(edge_to(B_CO_LOCAL))->tid, board->co_tid);
