@@ -71,7 +71,9 @@ CREATE TABLE gap(
     retained_bytes INTEGER NOT NULL, -- they and what only they keep
     amplification REAL,             -- pinned / visible bytes; NULL = no length known
     hidden INTEGER NOT NULL CHECK(hidden IN (0, 1)), -- 1 = a keeper exists that the creator stack does not explain
-    acquirer TEXT                   -- function that took the blocks from an annotated pool; NULL = none
+    acquirer TEXT,                  -- function that took the blocks from an annotated pool, or
+                                    -- 'idle in POOL'; NULL = no pool spoke of them
+    root TEXT                       -- root variable the holder begins at; NULL = lost or shared
 );
 
 -- Bytes kept by two or more independent holders, by the set of holders.

@@ -7,18 +7,29 @@ static const struct wh_option options[] = {
     {"creator", 'c', "TEXT", "only rows whose creator contains TEXT", ""},
     {"holder", 'o', "TEXT", "only rows whose holder contains TEXT", ""},
     {"hidden", 0, NULL, "only rows whose holder the creator's stack does not explain", NULL},
+    {"roots", 'r', NULL, "by root variable instead of by path", NULL},
     {"limit", 'n', "N", "rows", "30"},
     WH_OPTION_FORMAT,
     {0},
 };
 
-static const char sql[] =
+static const char by_path_sql[] =
     "SELECT g.bytes, CAST(g.bytes AS REAL) / max(s.live_bytes, 1), g.objects, g.retained_bytes, "
     "g.amplification, "
     "g.hidden, g.creator, g.acquirer, g.holder FROM gap g JOIN snapshot s ON s.id = g.snapshot_id "
     "WHERE g.snapshot_id = ?1 AND instr(g.creator, ?3) > 0 AND instr(g.holder, ?4) > 0 AND "
     "g.hidden >= ?5 "
     "ORDER BY g.bytes DESC, g.rowid LIMIT ?2";
+
+static const char by_root_sql[] =
+    "SELECT sum(g.bytes), CAST(sum(g.bytes) AS REAL) / max(s.live_bytes, 1), sum(g.objects), "
+    "NULL, CAST(sum(CASE WHEN g.amplification IS NOT NULL THEN g.bytes END) AS REAL) / "
+    "sum(CASE WHEN g.amplification IS NOT NULL THEN g.bytes / g.amplification END), "
+    "max(g.hidden), g.creator, g.acquirer, coalesce(g.root, g.holder) FROM gap g "
+    "JOIN snapshot s ON s.id = g.snapshot_id WHERE g.snapshot_id = ?1 AND instr(g.creator, ?3) > 0 "
+    "AND instr(coalesce(g.root, g.holder), ?4) > 0 AND g.hidden >= ?5 "
+    "GROUP BY g.creator, g.acquirer, coalesce(g.root, g.holder) ORDER BY 1 DESC, g.creator, 9 "
+    "LIMIT ?2";
 
 static const struct wh_column columns[] = {
     {"bytes", WH_COLUMN_BYTES, NULL, 0},
@@ -38,7 +49,9 @@ static int print_rows(struct wh_call *call, struct wh_store *store, struct wh_ou
     int64_t limit = 0;
     int rc = wh_arguments_int(&call->args, "limit", 1, INT32_MAX, &limit, &call->error);
     if (!rc)
-        rc = wh_query_open(store, sql, &q, &call->error);
+        rc =
+            wh_query_open(store, wh_arguments_has(&call->args, "roots") ? by_root_sql : by_path_sql,
+                          &q, &call->error);
     if (rc)
         return rc;
     wh_query_bind_int(q, 1, snapshot);
@@ -51,7 +64,10 @@ static int print_rows(struct wh_call *call, struct wh_store *store, struct wh_ou
         wh_table_int(out, wh_query_int(q, 0));
         wh_table_real(out, wh_query_real(q, 1));
         wh_table_int(out, wh_query_int(q, 2));
-        wh_table_int(out, wh_query_int(q, 3));
+        if (wh_query_type(q, 3) == WH_CELL_NULL)
+            wh_table_null(out);
+        else
+            wh_table_int(out, wh_query_int(q, 3));
         if (wh_query_type(q, 4) == WH_CELL_NULL)
             wh_table_null(out);
         else

@@ -17,6 +17,14 @@ struct grouping {
     struct wh_error *error;
 };
 
+/* The root variable of a block with one holder. */
+static const char *root_name(const struct wh_holding *h, uint32_t block) {
+    uint32_t row = h->paths.row_of[block];
+    if (row == WH_PATH_NONE || h->graph.top[block] < h->graph.blocks)
+        return NULL;
+    return h->variables.items[h->paths.nodes[h->paths.node_of[block]].variable].name;
+}
+
 static int add_block(struct grouping *g, uint32_t block) {
     struct wh_holding *h = g->h;
     struct wh_gap *gap = g->gap;
@@ -38,8 +46,11 @@ static int add_block(struct grouping *g, uint32_t block) {
         status = wh_map_add(&g->rows, key, index, g->error);
         if (status < 0)
             return status;
-        gap->rows[gap->count++] = (struct wh_gap_row){
-            .creator = creator, .holder = holder, .acquirer = acquirer, .hidden = hidden != 0};
+        gap->rows[gap->count++] = (struct wh_gap_row){.creator = creator,
+                                                      .holder = holder,
+                                                      .acquirer = acquirer,
+                                                      .root = root_name(h, block),
+                                                      .hidden = hidden != 0};
     }
     uint64_t size = h->heap.nodes[block].size;
     struct wh_gap_row *row = &gap->rows[index];

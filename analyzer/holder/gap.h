@@ -8,6 +8,7 @@
 struct wh_gap_row {
     const char *creator, *holder;
     const char *acquirer; /* NULL = none */
+    const char *root;     /* name of the root variable; NULL = lost or shared */
     uint64_t bytes;
     uint64_t retained_bytes; /* what would go with the row's blocks, each counted once */
     uint64_t pinned_bytes, visible_bytes; /* of the blocks whose visible part is known */

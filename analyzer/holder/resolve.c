@@ -1,6 +1,7 @@
 /* wh_holder_resolve(): one snapshot after the other, each in a transaction of its own. */
 #include <stdlib.h>
 
+#include "analyzer/holder/acquirer.h"
 #include "analyzer/holder/gap.h"
 #include "analyzer/holder/holder.h"
 #include "analyzer/holder/holding.h"
@@ -10,23 +11,27 @@
 static int resolve_one(struct wh_store *store, int64_t snapshot_id, struct wh_error *error) {
     struct wh_holding *h = NULL;
     struct wh_gap gap = {0};
+    struct wh_acquirers acquirers = {0};
     uint64_t *visible = NULL;
     int status = wh_holding_open(store, snapshot_id, &h, error);
     if (status < 0)
         return status == WH_ENOTFOUND ? 0 : status;
     status = wh_holding_visible(h, &visible, error);
     if (status == 0)
-        status = wh_gap_build(h, visible, NULL, &gap, error);
+        status = wh_acquirers_load(h, &acquirers, error);
+    if (status == 0)
+        status = wh_gap_build(h, visible, acquirers.names, &gap, error);
     if (status == 0)
         status = wh_store_begin(store, error);
     if (status == 0) {
-        status = wh_rows_write(h, &gap, visible, NULL, error);
+        status = wh_rows_write(h, &gap, visible, acquirers.stacks, error);
         if (status == 0)
             status = wh_store_commit(store, error);
         else
             wh_store_rollback(store);
     }
     wh_gap_release(&gap);
+    wh_acquirers_release(&acquirers);
     free(visible);
     wh_holding_close(h);
     return status;

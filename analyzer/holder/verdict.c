@@ -35,24 +35,41 @@ static int percent(int64_t part, int64_t whole) {
     return whole > 0 ? (int)((double)part * 100 / (double)whole + 0.5) : 0;
 }
 
-/* The heaviest row: who made it, who has it, and whether the first would lead to the second. */
+/* Creator and root variable with most bytes; the heaviest path between them. Shared and lost rows
+ * stand for themselves. */
+static const char heaviest_sql[] =
+    "WITH g AS (SELECT *, coalesce(root, holder) head FROM gap WHERE snapshot_id = ?1) "
+    "SELECT creator, head, sum(objects), sum(bytes), max(bytes), count(*), "
+    "  CAST(sum(CASE WHEN amplification IS NOT NULL THEN bytes END) AS REAL) / "
+    "    max(sum(CASE WHEN amplification IS NOT NULL THEN bytes / amplification END), 1), "
+    "  sum(hidden * bytes) * 2 > sum(bytes), "
+    "  (SELECT holder FROM g b WHERE b.creator = g.creator AND coalesce(b.root, b.holder) = g.head "
+    "   ORDER BY bytes DESC, holder LIMIT 1) "
+    "FROM g GROUP BY creator, head ORDER BY sum(bytes) DESC, creator, head LIMIT 1";
+
+/* That pair: who made it, who has it, and whether the first would lead to the second. */
 static void say_row(struct wh_text *text, const struct wh_query *q, const struct sums *s) {
     char bytes[WH_UNITS_TEXT], objects[WH_UNITS_TEXT];
-    const char *creator = wh_query_text(q, 0), *holder = wh_query_text(q, 1);
-    int is_lost = strcmp(holder, "lost") == 0;
+    const char *creator = wh_query_text(q, 0), *head = wh_query_text(q, 1),
+               *path = wh_query_text(q, 8);
+    int is_lost = strcmp(head, "lost") == 0;
     wh_text_printf(text, "%s, %d %% of what is live, in %s block%s, was created by `%s` and is ",
                    wh_format_bytes(bytes, wh_query_int(q, 3)), percent(wh_query_int(q, 3), s->live),
                    wh_format_count(objects, wh_query_int(q, 2)), wh_query_int(q, 2) == 1 ? "" : "s",
                    creator);
     if (is_lost)
         wh_text_puts(text, "lost: nothing refers to it any more.");
-    else if (strncmp(holder, "shared: ", 8) == 0)
-        wh_text_printf(text, "kept by several holders at once (%s).", holder + 8);
+    else if (strncmp(head, "shared: ", 8) == 0)
+        wh_text_printf(text, "kept by several holders at once (%s).", head + 8);
+    else if (wh_query_int(q, 5) > 1 && wh_query_int(q, 4) * 10 < wh_query_int(q, 3) * 9)
+        wh_text_printf(text, "held by `%s` on %lld paths (%d %% of it by `%s`).", head,
+                       (long long)wh_query_int(q, 5),
+                       percent(wh_query_int(q, 4), wh_query_int(q, 3)), path);
     else
-        wh_text_printf(text, "held by `%s`.", holder);
+        wh_text_printf(text, "held by `%s`.", path);
     if (is_lost)
         return;
-    if (wh_query_int(q, 5))
+    if (wh_query_int(q, 7))
         wh_text_printf(
             text,
             " A creator profile alone would blame `%s`: nothing on its stack leads to that holder.",
@@ -60,9 +77,9 @@ static void say_row(struct wh_text *text, const struct wh_query *q, const struct
     else
         wh_text_puts(
             text, " The creator's stack leads to that holder, so a creator profile finds it too.");
-    if (wh_query_type(q, 4) != WH_CELL_NULL && wh_query_real(q, 4) >= 2)
+    if (wh_query_type(q, 6) != WH_CELL_NULL && wh_query_real(q, 6) >= 2)
         wh_text_printf(text, " The references that keep it see 1 byte in %.0f of it.",
-                       wh_query_real(q, 4));
+                       wh_query_real(q, 6));
 }
 
 static void say_rest(struct wh_text *text, const struct sums *s) {
@@ -95,10 +112,7 @@ int wh_verdict(struct wh_store *store, int64_t snapshot_id, struct wh_text *text
         wh_text_puts(text, "Nothing was live at this snapshot.");
         return 0;
     }
-    rc = wh_query_open(store,
-                       "SELECT creator, holder, objects, bytes, amplification, hidden FROM gap "
-                       "WHERE snapshot_id = ?1 ORDER BY bytes DESC, rowid LIMIT 1",
-                       &q, error);
+    rc = wh_query_open(store, heaviest_sql, &q, error);
     if (rc)
         return rc;
     wh_query_bind_int(q, 1, snapshot_id);

@@ -268,7 +268,7 @@ void wh_reading_text(const struct wh_reading *reading, const struct wh_type_fiel
             snprintf(text + used, size - used, "[*]+0x%llx", (unsigned long long)rest);
         else
             snprintf(text + used, size - used, "[*]");
-    } else if (reading->offset || !reading->root_text) {
+    } else if (reading->offset) {
         snprintf(text + used, size - used, "+0x%llx", (unsigned long long)reading->offset);
     }
 }
