@@ -25,4 +25,5 @@ check() { # NAME FOLDED-AT-LEAST COMMAND...
 
 check threads 1000 "$PROGRAMS/t_threads" 4 20000
 check tree 0 "$PROGRAMS/t_tree" "$TMP/log"
+# shellcheck disable=SC2016 # expanded by the recorded shell
 check shell 1 bash -c 'for i in 1 2 3; do (echo "$i" | cat); done; x=$(ls /); echo "${#x}"'
