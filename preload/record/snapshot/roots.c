@@ -11,6 +11,7 @@
 #include "record/snapshot/roots.h"
 
 #define HEADERS_MAX 64u
+#define MAPPING_MAX (64ull << 30) /* beyond: a sanitizer's shadow or a reservation, no holder */
 #define ARENA_BYTES (64ull << 20) /* glibc's secondary arenas: aligned to this */
 
 /* --- building blocks --- */
@@ -259,6 +260,11 @@ int wh_extract_roots(struct wh_extract *x) {
         const struct wh_mapping *m = &x->f->maps[i];
         if (layout.map_explained[i] || !is_unexplained(x, m))
             continue;
+        if (m->end - m->start > MAPPING_MAX) {
+            wh_snapshot_caveat(x->figures, "a mapping of %llu GiB was taken for a reservation",
+                               (unsigned long long)((m->end - m->start) >> 30));
+            continue;
+        }
         uint32_t text = wh_extract_text(x, m->path);
         struct wh_heap_root *root = wh_extract_root(x, WH_ROOT_MAPPING, m->start, m->end);
         if (root)
