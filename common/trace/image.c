@@ -206,6 +206,25 @@ static uint64_t hold(const struct wh_stream *s, uint64_t watermark) {
     return s->busy && !s->has_head && s->last_ticks < watermark ? s->last_ticks : watermark;
 }
 
+static uint64_t key_of(const struct wh_event *e) {
+    return e->kind == WH_EV_REALLOC ? e->old_address : e->address;
+}
+
+/* What is needed of a record that comes soon is called for now: the table of live blocks is larger
+ * than any cache. Called after each record was decoded; a whole new batch is called for at once. */
+static void call_ahead(const struct wh_image *image, const struct wh_stream *s) {
+    const uint32_t near = 4;
+    if (s->ahead_at == 1)
+        for (uint32_t i = 1; i < s->ahead_count; i++)
+            if (s->ahead[i].kind != WH_EV_NODE)
+                wh_live_prefetch(&image->pair.live, key_of(&s->ahead[i]));
+    uint32_t i = s->ahead_at + near;
+    if (i < s->ahead_count && s->ahead[i].kind != WH_EV_NODE)
+        wh_live_prefetch_record(&image->pair.live, key_of(&s->ahead[i]));
+}
+
+#define PULSE_RECORDS 4096u
+
 int wh_image_run(struct wh_image *image, uint64_t watermark) {
     struct wh_stream *s;
     for (struct wh_image_thread *t = wh_image_next_thread(image, NULL); t;
@@ -215,9 +234,11 @@ int wh_image_run(struct wh_image *image, uint64_t watermark) {
         int rc = on_event(image, s);
         if (rc)
             return rc;
-        image->records++;
         wh_merge_pop(&image->merge);
+        call_ahead(image, s);
         watermark = hold(s, watermark);
+        if (++image->records % PULSE_RECORDS == 0 && image->calls.pulse)
+            image->calls.pulse(image->calls.arg);
     }
     return 0;
 }

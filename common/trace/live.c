@@ -1,22 +1,25 @@
-/* The live table. A page is a dense array of 40-byte records in no order with one tag byte each;
- * looking up compares eight tags at a time. Dense pages may be filled completely, so an average
- * page is about 70 % full whatever the growth. The hard thing is the sharing: every write first
- * makes the page its own, and the directory entries of one page are neighbours because its hash
- * prefix is. */
+/* The live table. A page has twelve groups of eight records with one tag byte each. A record goes
+ * into the group that its hash names, its home, or into the next one with room: looking up compares
+ * the home's eight tags at once and goes on only if records were sent past that group, which a
+ * count a group says exactly. So nearly every look-up touches one line of tags and one record, and
+ * a page may be filled completely before it splits; an average page is about 70 % full whatever the
+ * growth. The hard thing is the sharing: every write first makes the page its own, and the
+ * directory entries of one page are neighbours because its hash prefix is. */
 #include "trace/live.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE_RECORDS 99u
-#define TAG_WORDS    13u /* 104 tags, the last five unused */
+#define GROUPS       12u
+#define PAGE_RECORDS (GROUPS * 8)
 #define DEPTH_MAX    28u
 
 struct wh_live_page {
     uint32_t references;
-    uint16_t count;
-    uint16_t depth; /* hash bits that all its records share */
-    uint64_t tags[TAG_WORDS];
+    uint8_t count;
+    uint8_t depth;          /* hash bits that all its records share */
+    uint8_t passed[GROUPS]; /* records that found no room in a group and went past it */
+    uint64_t tags[GROUPS];  /* a byte a record; 0 = empty */
     uint64_t records[PAGE_RECORDS][5];
 };
 _Static_assert(sizeof(struct wh_live_page) <= 4096 - 16, "a page and malloc's header fit 4 KiB");
@@ -58,30 +61,66 @@ static void unpack(const uint64_t w[5], struct wh_live *b) {
     b->origin_number = back ? b->number - back : 0;
 }
 
-static void set_tag(struct wh_live_page *p, unsigned i, uint64_t hash) {
-    unsigned shift = i % 8 * 8;
-    p->tags[i / 8] = (p->tags[i / 8] & ~(0xffull << shift)) | (hash & 0xff) << shift;
+/* The directory uses the hash's top bits, the tag its lowest seven, the home those between. */
+static uint64_t tag_of(uint64_t hash) {
+    return (hash & 0x7f) | 0x80;
 }
 
-static unsigned get_tag(const struct wh_live_page *p, unsigned i) {
-    return (unsigned)(p->tags[i / 8] >> (i % 8 * 8)) & 0xff;
+static unsigned home_of(uint64_t hash) {
+    return (unsigned)(((hash >> 7) & 0xffff) * GROUPS >> 16);
+}
+
+static void set_tag(struct wh_live_page *p, unsigned i, uint64_t tag) {
+    unsigned shift = i % 8 * 8;
+    p->tags[i / 8] = (p->tags[i / 8] & ~(0xffull << shift)) | tag << shift;
+}
+
+/* Which tags of a group are `tag`, as their bytes' top bits. A byte above a match may match
+ * falsely; the address decides. */
+static uint64_t matches(uint64_t tags, uint64_t tag) {
+    const uint64_t ones = 0x0101010101010101ull, highs = 0x8080808080808080ull;
+    uint64_t x = tags ^ tag * ones;
+    return (x - ones) & ~x & highs;
 }
 
 /* Index of the record, or -1. */
 static int locate(const struct wh_live_page *p, uint64_t hash, uint64_t address) {
-    const uint64_t ones = 0x0101010101010101ull, highs = 0x8080808080808080ull;
-    uint64_t pattern = (hash & 0xff) * ones;
-    unsigned words = (p->count + 7u) / 8;
-    for (unsigned w = 0; w < words; w++) {
-        uint64_t x = p->tags[w] ^ pattern;
-        /* A byte above a match may match falsely; the address decides. */
-        for (uint64_t hit = (x - ones) & ~x & highs; hit; hit &= hit - 1) {
-            unsigned i = w * 8 + (unsigned)__builtin_ctzll(hit) / 8;
-            if (i < p->count && p->records[i][0] == address)
+    uint64_t tag = tag_of(hash);
+    unsigned group = home_of(hash);
+    for (unsigned n = 0; n < GROUPS; n++) {
+        for (uint64_t hit = matches(p->tags[group], tag); hit; hit &= hit - 1) {
+            unsigned i = group * 8 + (unsigned)__builtin_ctzll(hit) / 8;
+            if (p->tags[group] >> (i % 8 * 8) & 0x80 && p->records[i][0] == address)
                 return (int)i;
         }
+        if (!p->passed[group])
+            break;
+        group = group + 1 == GROUPS ? 0 : group + 1;
     }
     return -1;
+}
+
+/* A place for a record of this hash; the page has room. */
+static uint64_t *place(struct wh_live_page *p, uint64_t hash) {
+    const uint64_t highs = 0x8080808080808080ull;
+    unsigned group = home_of(hash);
+    uint64_t empty;
+    while (!(empty = ~p->tags[group] & highs)) {
+        p->passed[group]++;
+        group = group + 1 == GROUPS ? 0 : group + 1;
+    }
+    unsigned i = group * 8 + (unsigned)__builtin_ctzll(empty) / 8;
+    set_tag(p, i, tag_of(hash));
+    p->count++;
+    return p->records[i];
+}
+
+static void erase(struct wh_live_page *p, unsigned i, uint64_t hash) {
+    for (unsigned group = home_of(hash); group != i / 8;
+         group = group + 1 == GROUPS ? 0 : group + 1)
+        p->passed[group]--;
+    set_tag(p, i, 0);
+    p->count--;
 }
 
 /* --- pages ---------------------------------------------------------------------------------------
@@ -91,10 +130,9 @@ static struct wh_live_page *page_new(unsigned depth) {
     struct wh_live_page *p = malloc(sizeof *p);
     if (!p)
         return NULL;
+    memset(p, 0, offsetof(struct wh_live_page, records));
     p->references = 1;
-    p->count = 0;
-    p->depth = (uint16_t)depth;
-    memset(p->tags, 0, sizeof p->tags);
+    p->depth = (uint8_t)depth;
     return p;
 }
 
@@ -144,19 +182,16 @@ static int page_split(struct wh_live_table *t, struct wh_live_page *p, uint64_t 
     struct wh_live_page *upper = page_new(p->depth + 1u);
     if (!upper)
         return -1;
+    struct wh_live_page old = *p;
     unsigned depth = p->depth++;
-    unsigned kept = 0;
-    for (unsigned i = 0; i < p->count; i++) {
-        uint64_t h = mix(p->records[i][0]);
-        if (h >> (63 - depth) & 1) {
-            set_tag(upper, upper->count, h);
-            memcpy(upper->records[upper->count++], p->records[i], sizeof p->records[i]);
-        } else {
-            set_tag(p, kept, h);
-            memmove(p->records[kept++], p->records[i], sizeof p->records[i]);
-        }
+    p->count = 0;
+    memset(p->passed, 0, sizeof p->passed);
+    memset(p->tags, 0, sizeof p->tags);
+    for (unsigned i = 0; i < PAGE_RECORDS; i++) {
+        uint64_t h = mix(old.records[i][0]);
+        struct wh_live_page *to = h >> (63 - depth) & 1 ? upper : p;
+        memcpy(place(to, h), old.records[i], sizeof old.records[i]);
     }
-    p->count = (uint16_t)kept;
     uint64_t bit = 1ull << (63 - depth);
     page_install(t, directory_index(t, hash & ~bit), p);
     page_install(t, directory_index(t, hash | bit), upper);
@@ -207,10 +242,30 @@ int wh_live_put(struct wh_live_table *t, const struct wh_live *block) {
     }
     if (!p)
         return -1;
-    set_tag(p, p->count, hash);
-    pack(p->records[p->count++], block);
+    pack(place(p, hash), block);
     t->count++;
     return 0;
+}
+
+void wh_live_prefetch(const struct wh_live_table *t, uint64_t address) {
+    uint64_t hash = mix(address);
+    const struct wh_live_page *p = t->directory[directory_index(t, hash)];
+    __builtin_prefetch(p, 1);
+    __builtin_prefetch(&p->tags[home_of(hash)], 1);
+}
+
+void wh_live_prefetch_record(const struct wh_live_table *t, uint64_t address) {
+    uint64_t hash = mix(address);
+    const struct wh_live_page *p = t->directory[directory_index(t, hash)];
+    unsigned group = home_of(hash);
+    uint64_t hit = matches(p->tags[group], tag_of(hash));
+    if (!hit)
+        hit = ~p->tags[group] & 0x8080808080808080ull;
+    if (!hit)
+        return;
+    const uint64_t *record = p->records[group * 8 + (unsigned)__builtin_ctzll(hit) / 8];
+    __builtin_prefetch(record, 1);
+    __builtin_prefetch(record + 4, 1);
 }
 
 bool wh_live_find(const struct wh_live_table *t, uint64_t address, struct wh_live *ret_block) {
@@ -232,11 +287,7 @@ bool wh_live_take(struct wh_live_table *t, uint64_t address, struct wh_live *ret
     if (!p)
         return false;
     unpack(p->records[i], ret_block);
-    unsigned last = --p->count;
-    if ((unsigned)i != last) {
-        memcpy(p->records[i], p->records[last], sizeof p->records[last]);
-        set_tag(p, (unsigned)i, get_tag(p, last));
-    }
+    erase(p, (unsigned)i, hash);
     t->count--;
     return true;
 }
@@ -258,8 +309,10 @@ void wh_live_each(const struct wh_live_table *t, void (*each)(void *arg, const s
                   void *arg) {
     for (size_t i = 0; i < (size_t)1 << t->depth; i = next_page(t, i)) {
         const struct wh_live_page *p = t->directory[i];
-        for (unsigned r = 0; r < p->count; r++) {
+        for (unsigned r = 0; r < PAGE_RECORDS; r++) {
             struct wh_live block;
+            if (!(p->tags[r / 8] >> (r % 8 * 8) & 0x80))
+                continue;
             unpack(p->records[r], &block);
             each(arg, &block);
         }

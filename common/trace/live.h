@@ -37,6 +37,11 @@ struct wh_live_table {
 int wh_live_init(struct wh_live_table *table);
 void wh_live_release(struct wh_live_table *table); /* a zeroed table is allowed */
 
+/* Hints that the block at this address will be put, found or taken some ten events later; the
+ * second one when some five are left. */
+void wh_live_prefetch(const struct wh_live_table *table, uint64_t address);
+void wh_live_prefetch_record(const struct wh_live_table *table, uint64_t address);
+
 /* Precondition: no block at this address is in the table. */
 int wh_live_put(struct wh_live_table *table, const struct wh_live *block);
 bool wh_live_find(const struct wh_live_table *table, uint64_t address, struct wh_live *ret_block);

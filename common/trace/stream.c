@@ -31,6 +31,7 @@ void wh_stream_release(struct wh_stream *s) {
         free(g);
     }
     s->first = s->current = s->last = NULL;
+    s->ahead_at = s->ahead_count = 0;
     s->has_head = false;
 }
 
@@ -57,24 +58,51 @@ static void refresh(struct wh_stream *s) {
     s->reader.end = g->header.payload + g->bytes;
 }
 
+static bool is_plain(const struct wh_event *e) {
+    return e->kind == WH_EV_ALLOC || e->kind == WH_EV_FREE || e->kind == WH_EV_REALLOC ||
+           e->kind == WH_EV_NODE;
+}
+
+/* Decodes into the empty ahead[]. 1 = something, 0 = the data ended, -1 = malformed. */
+static int decode(struct wh_stream *s) {
+    const uint8_t *before = s->reader.cursor;
+    uint64_t first_ticks = 0;
+    uint32_t n = 0;
+    int rc = 1;
+    while (n < WH_STREAM_AHEAD && (rc = wh_reader_next(&s->reader, &s->ahead[n])) == 1) {
+        if (!n)
+            first_ticks = s->reader.ticks;
+        if (!is_plain(&s->ahead[n++]))
+            break;
+    }
+    if (!n)
+        return rc;
+    if (!s->chunk_records)
+        s->chunk_first_ticks = first_ticks;
+    s->chunk_records += n;
+    s->chunk_bytes += (uint64_t)(s->reader.cursor - before);
+    s->last_ticks = s->reader.ticks;
+    s->ahead_at = 0;
+    s->ahead_count = n;
+    return 1;
+}
+
 int wh_stream_next(struct wh_stream *s) {
     s->has_head = false;
     for (;;) {
+        if (s->ahead_at < s->ahead_count) {
+            s->head = s->ahead[s->ahead_at++];
+            s->has_head = true;
+            return 1;
+        }
         if (!s->current && !advance(s))
             return 0;
         struct wh_segment *g = s->current;
         if (!g->malformed) {
             refresh(s);
-            const uint8_t *before = s->reader.cursor;
-            int rc = wh_reader_next(&s->reader, &s->head);
-            if (rc == 1) {
-                if (!s->chunk_records++)
-                    s->chunk_first_ticks = s->reader.ticks;
-                s->chunk_bytes += (uint64_t)(s->reader.cursor - before);
-                s->last_ticks = s->reader.ticks;
-                s->has_head = true;
-                return 1;
-            }
+            int rc = decode(s);
+            if (rc == 1)
+                continue;
             if (rc < 0) {
                 g->malformed = true;
                 s->malformed++;

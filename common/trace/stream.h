@@ -17,6 +17,10 @@
 #include "trace/pair.h"
 #include "wire/codec.h"
 
+/* Records decoded at once. Only the last of them may be one with texts: these point into the
+ * segment that is being decoded. */
+#define WH_STREAM_AHEAD 32u
+
 struct wh_segment {
     struct wh_segment *next;
     uint32_t sequence;
@@ -43,6 +47,8 @@ struct wh_stream {
     uint32_t heap_index; /* in the merge's heap, UINT32_MAX = not in it */
     struct wh_reader reader;
     struct wh_event head;
+    struct wh_event ahead[WH_STREAM_AHEAD]; /* decoded, to become head: [ahead_at, ahead_count) */
+    uint32_t ahead_at, ahead_count;
     uint64_t last_ticks;    /* of the last record decoded */
     uint64_t chunk_records; /* decoded since the last chunk */
     uint64_t chunk_first_ticks;

@@ -133,7 +133,7 @@ struct wh_session_options wh_session_options_default(void) {
         .depth_max = 128,
         .clock = WH_CLOCK_BEST,
         .tick_shift = 4,
-        .wait_ms_max = 10000,
+        .wait_ms_max = 600000,
         .mmap_bytes_min = 65536,
         .blocks_first = 32,
         .blocks_limit = 4096,

@@ -188,7 +188,10 @@ void wh_block_seal(struct wh_thread *t) {
     t->writer.cursor = t->writer.end = NULL;
 }
 
-enum { STILL_MAX = 10000 }; /* half milliseconds without a sign of life: it is gone or stopped */
+/* Half milliseconds without a sign of life: after the first it is asked whether the recorder
+ * exists, after the second it counts as stopped for good. A loaded machine or a slow disk stops it
+ * for seconds. */
+enum { STILL_ASK = 1000, STILL_MAX = 120000 };
 
 /* Waits for the recorder to give a block back. It is waited for as long as it shows life. */
 static uint32_t wait_for_block(void) {
@@ -209,6 +212,9 @@ static uint32_t wait_for_block(void) {
         uint64_t now = atomic_load(&s->recorder_beat);
         still = now == beat ? still + 1 : 0;
         beat = now;
+        if (still && still % STILL_ASK == 0 &&
+            wh_sys2(SYS_kill, atomic_load(&s->recorder_pid), 0) == -ESRCH)
+            break;
     }
     atomic_store(&stalled_beat, beat + 1);
     return UINT32_MAX;

@@ -15,6 +15,7 @@
 #define CHUNK_BYTES     (512u * 1024)
 #define GROW_BLOCKS     64u
 #define PENDING_THREADS 65536u
+#define POLL_BYTES_MAX  (32u << 20) /* copied ahead of the pairing */
 
 /* --- blocks
  * ---------------------------------------------------------------------------------------- */
@@ -103,6 +104,15 @@ void wh_recorder_drain(struct wh_recorder *r) {
     uint32_t used = blocks_used(r);
     for (uint32_t i = 0; i < used; i++)
         drain_block(r, i);
+}
+
+void wh_recorder_pulse(void *recorder) {
+    struct wh_recorder *r = recorder;
+    atomic_fetch_add_explicit(&r->session->recorder_beat, 1, memory_order_relaxed);
+    if (r->poll_bytes > POLL_BYTES_MAX)
+        return;
+    wh_recorder_drain(r);
+    wh_recorder_grow(r);
 }
 
 void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p) {

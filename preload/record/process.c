@@ -211,7 +211,7 @@ static bool end_replaced(struct wh_recorder *r, const struct wh_process *by) {
 
 static void new_process(struct wh_recorder *r, uint32_t slot, uint32_t uid) {
     const struct wh_process_slot *s = wh_session_slot(r->session, slot);
-    const struct wh_image_calls calls = {wh_recorder_event, find_image, r};
+    const struct wh_image_calls calls = {wh_recorder_event, find_image, wh_recorder_pulse, r};
     struct wh_process *p = calloc(1, sizeof *p);
     if (!p || wh_image_init(&p->image, uid, r->ms_ticks, &calls)) {
         free(p);

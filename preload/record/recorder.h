@@ -106,6 +106,8 @@ void wh_recorder_listen(struct wh_recorder *r); /* the launcher's messages */
 /* --- drain.c --- */
 /* Copies everything committed since the last time. */
 void wh_recorder_drain(struct wh_recorder *r);
+/* In the middle of pairing: shows life, and empties the blocks if memory allows. */
+void wh_recorder_pulse(void *recorder);
 /* Gives back what a dead process still owns. */
 void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p);
 /* Makes more blocks usable when few are left. */
