@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/string.h"
 #include "analyzer/check/check.h"
+#include "base/string.h"
 #include "schema/sql.h"
 
 static const char *const fields[] = {"rule",     "title",     "scope",    "what",

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "base/output.h"
 #include "analyzer/check/check.h"
+#include "base/output.h"
 #include "schema/store.h"
 
 static void text(FILE *f, const char *key, const char *value) {

@@ -13,9 +13,10 @@
 #include "analyzer/symbol/resolve_internal.h"
 #include "schema/store.h"
 
-#define NO_LOCATION      UINT32_MAX
-#define WRAPPER_CODE_MAX 512u /* bytes of code: a function that only passes a request on is short  \
-                               */
+#define NO_LOCATION UINT32_MAX
+#define WRAPPER_CODE_MAX                                                                           \
+    512u /* bytes of code: a function that only passes a request on is short                       \
+          */
 
 int wh_resolver_no_memory(struct resolver *r) {
     return wh_fail(r->error, WH_ESYSTEM, "no memory for resolving symbols");

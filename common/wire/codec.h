@@ -1,8 +1,8 @@
 /* Encoding and decoding of records (event.h). The encoder is inline for the hook's sake.
  *
- * wh_writer: the producer's cursor in its open block. Every wh_put_* writes at cursor and advances it
- * without publishing; the caller checks room first (WH_RECORD_MAX covers every record without text)
- * and publishes with wh_writer_commit(). Context: hook.
+ * wh_writer: the producer's cursor in its open block. Every wh_put_* writes at cursor and advances
+ * it without publishing; the caller checks room first (WH_RECORD_MAX covers every record without
+ * text) and publishes with wh_writer_commit(). Context: hook.
  *
  * wh_reader: walks one block's committed bytes. Context: any, no allocation. */
 #ifndef WH_WIRE_CODEC_H
@@ -22,16 +22,13 @@ struct wh_writer {
     uint32_t stack;
 };
 
-static inline uint64_t wh_zigzag(int64_t v)
-{
+static inline uint64_t wh_zigzag(int64_t v) {
     return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
 }
-static inline int64_t wh_unzigzag(uint64_t v)
-{
+static inline int64_t wh_unzigzag(uint64_t v) {
     return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
 }
-static inline uint8_t *wh_put_varint(uint8_t *p, uint64_t v)
-{
+static inline uint8_t *wh_put_varint(uint8_t *p, uint64_t v) {
     while (v >= 0x80) {
         *p++ = (uint8_t)(v | 0x80);
         v >>= 7;
@@ -48,7 +45,8 @@ struct wh_reader {
 };
 
 /* Starts reading `bytes` of a block's payload with the header's base values. */
-void wh_reader_init(struct wh_reader *r, const struct wh_block *header, const uint8_t *payload, uint32_t bytes);
+void wh_reader_init(struct wh_reader *r, const struct wh_block *header, const uint8_t *payload,
+                    uint32_t bytes);
 
 /* Decodes the next record into *ret_event.
  * 1 = one record, 0 = end of data, -1 = malformed (the reader stays there). */

@@ -11,10 +11,11 @@
  *   | blocks of 64 KiB    | the first session.blocks_ready of them are backed by real pages
  *   +---------------------+   (fallocate by the recorder: no SIGBUS), up to session.blocks_limit
  *
- * Ownership. A slot is written by its process until the process is gone, then by the recorder. A block
- * belongs to one thread from wh_block_take() until it seals it (or its process dies); then to the
- * recorder, which reads committed bytes at any time and gives the block back when sealed and drained.
- * Nothing here is ever locked, so a target that dies at any instruction leaves a readable session.
+ * Ownership. A slot is written by its process until the process is gone, then by the recorder. A
+ * block belongs to one thread from wh_block_take() until it seals it (or its process dies); then to
+ * the recorder, which reads committed bytes at any time and gives the block back when sealed and
+ * drained. Nothing here is ever locked, so a target that dies at any instruction leaves a readable
+ * session.
  *
  * Hostile memory: a buggy target can scribble on all of this. The recorder copies before it checks,
  * bounds every loop and never trusts a length. */
@@ -65,12 +66,13 @@ struct wh_session {
     uint64_t start_ticks;    /* clock at creation, unshifted: time 0 of the trace */
     uint64_t start_realtime_ns;
 
-    _Atomic uint32_t recorder_pid;  /* 0 = not up yet */
-    _Atomic uint32_t stop;          /* 1 = recorder is finishing or gone: do not write, run untraced */
-    _Atomic uint64_t recorder_beat; /* advances at every poll: a wait may end when it stands still */
-    _Atomic uint32_t blocks_ready;  /* blocks backed by pages */
-    _Atomic uint32_t blocks_limit;  /* may become ready, the memory bound */
-    _Atomic uint32_t blocks_used;   /* highest block index taken so far + 1 */
+    _Atomic uint32_t recorder_pid; /* 0 = not up yet */
+    _Atomic uint32_t stop; /* 1 = recorder is finishing or gone: do not write, run untraced */
+    _Atomic uint64_t
+        recorder_beat;             /* advances at every poll: a wait may end when it stands still */
+    _Atomic uint32_t blocks_ready; /* blocks backed by pages */
+    _Atomic uint32_t blocks_limit; /* may become ready, the memory bound */
+    _Atomic uint32_t blocks_used;  /* highest block index taken so far + 1 */
     _Atomic uint32_t processes_used;
     _Atomic uint32_t next_process_uid; /* first image gets 1 */
     _Atomic uint32_t untraced_images;  /* no slot or no memory: counted and reported */
@@ -92,26 +94,26 @@ struct wh_process_slot {
     _Atomic uint32_t state; /* enum wh_slot_state */
     _Atomic uint32_t uid;   /* process.id in the trace */
     _Atomic uint32_t pid;
-    _Atomic uint32_t exited;       /* 1 = in _exit(): nothing more will come; 2 = exec is being tried:
-                                      final once the pid shows another image or is gone */
-    _Atomic uint64_t start_ticks;  /* unshifted */
-    _Atomic uint64_t lost_events;  /* counted drops */
-    _Atomic uint64_t stack_truncated; /* stacks cut at depth_max */
+    _Atomic uint32_t exited; /* 1 = in _exit(): nothing more will come; 2 = exec is being tried:
+                                final once the pid shows another image or is gone */
+    _Atomic uint64_t start_ticks;      /* unshifted */
+    _Atomic uint64_t lost_events;      /* counted drops */
+    _Atomic uint64_t stack_truncated;  /* stacks cut at depth_max */
     _Atomic uint64_t stack_unresolved; /* walks that stopped before the thread's first frame */
     _Atomic uint64_t unwind_slow;      /* frames that needed libunwind */
     _Atomic uint64_t unwind_mismatch;  /* verify mode: fast walk and libunwind disagreed */
     _Atomic uint64_t sample_scale;     /* reserved for the sampled mode */
-    _Atomic uint32_t disabled;         /* tracing switched itself off; a NOTE says why if it could */
-    _Atomic uint32_t in_hook;          /* threads that passed a raised gate because their wait ran out */
-    _Atomic uint32_t gate;             /* recorder: 1 = threads wait before entering the allocator (at most
-                                          50 ms; also a futex word). A thread that was inside already
-                                          shows it by its open block's busy */
-    _Atomic uint32_t request;          /* enum wh_request_state, also a futex word */
+    _Atomic uint32_t disabled; /* tracing switched itself off; a NOTE says why if it could */
+    _Atomic uint32_t in_hook;  /* threads that passed a raised gate because their wait ran out */
+    _Atomic uint32_t gate;     /* recorder: 1 = threads wait before entering the allocator (at most
+                                  50 ms; also a futex word). A thread that was inside already
+                                  shows it by its open block's busy */
+    _Atomic uint32_t request;  /* enum wh_request_state, also a futex word */
     _Atomic uint32_t request_tid;
     _Atomic uint32_t request_reason; /* enum wh_snapshot_reason */
     char request_label[64];
     uint64_t agent_syscall; /* address of a `syscall; int3` in the library, for the recorder */
-    uint64_t library_start, library_end; /* our own mapping: never a root */
+    uint64_t library_start, library_end;       /* our own mapping: never a root */
     uint64_t private_start[8], private_end[8]; /* our other private memory: never a root */
 };
 
@@ -131,15 +133,15 @@ enum wh_block_state {
 };
 
 struct wh_block_entry {
-    _Atomic uint32_t state;      /* enum wh_block_state */
+    _Atomic uint32_t state;       /* enum wh_block_state */
     _Atomic uint32_t process_uid; /* valid unless FREE */
 };
 
 struct wh_block {
     _Atomic uint32_t committed; /* payload bytes published (release) */
-    _Atomic uint32_t busy;      /* 1 from before a stamp is taken until its record is published (realloc:
-                                   across the real call). The store may linger in the store buffer, so a
-                                   watermark is the time of an *earlier* poll, not of this one */
+    _Atomic uint32_t busy; /* 1 from before a stamp is taken until its record is published (realloc:
+                              across the real call). The store may linger in the store buffer, so a
+                              watermark is the time of an *earlier* poll, not of this one */
     uint32_t process_uid;
     uint32_t thread_serial; /* 1.. within the process */
     uint32_t tid;
@@ -164,16 +166,13 @@ _Static_assert(sizeof(struct wh_process_slot) <= 512, "slot fits its 512-byte st
 _Static_assert(sizeof(struct wh_block) == 64, "block header is one cache line");
 _Static_assert(WH_ARENA_OFFSET % 4096 == 0, "blocks start on a page");
 
-static inline struct wh_process_slot *wh_session_slot(struct wh_session *s, uint32_t i)
-{
+static inline struct wh_process_slot *wh_session_slot(struct wh_session *s, uint32_t i) {
     return (struct wh_process_slot *)(void *)((char *)s + WH_SLOTS_OFFSET + (size_t)i * 512u);
 }
-static inline struct wh_block_entry *wh_session_entry(struct wh_session *s, uint32_t i)
-{
+static inline struct wh_block_entry *wh_session_entry(struct wh_session *s, uint32_t i) {
     return (struct wh_block_entry *)(void *)((char *)s + WH_ENTRIES_OFFSET) + i;
 }
-static inline struct wh_block *wh_session_block(struct wh_session *s, uint32_t i)
-{
+static inline struct wh_block *wh_session_block(struct wh_session *s, uint32_t i) {
     return (struct wh_block *)(void *)((char *)s + WH_ARENA_OFFSET + (size_t)i * WH_BLOCK_BYTES);
 }
 
@@ -186,9 +185,10 @@ struct wh_session_options {
 };
 struct wh_session_options wh_session_options_default(void);
 
-/* Creates the session file (mode 0600, in /dev/shm, o->directory or /tmp), backs its header and first
- * blocks with pages and maps it. path receives its name; the caller unlinks it when all images of the
- * tree are gone. Returns 0 or -errno. Context: any, hook (raw system calls, no libc). */
+/* Creates the session file (mode 0600, in /dev/shm, o->directory or /tmp), backs its header and
+ * first blocks with pages and maps it. path receives its name; the caller unlinks it when all
+ * images of the tree are gone. Returns 0 or -errno. Context: any, hook (raw system calls, no libc).
+ */
 int wh_session_create(const struct wh_session_options *o, char *path, size_t path_size,
                       struct wh_session **ret_session);
 
@@ -198,9 +198,10 @@ int wh_session_map(const char *path, struct wh_session **ret_session);
 /* The session's clock now, unshifted, without a fence. Context: any, hook. */
 uint64_t wh_session_clock(uint32_t clock);
 
-/* Takes a free block for process_uid; the caller fills in the header (all but committed and busy) and
- * then stores entry->state = WH_BLOCK_OPEN with release: only from then on does the recorder look at
- * it. Lock-free, no system call. Returns its index, UINT32_MAX when none is free. Context: hook. */
+/* Takes a free block for process_uid; the caller fills in the header (all but committed and busy)
+ * and then stores entry->state = WH_BLOCK_OPEN with release: only from then on does the recorder
+ * look at it. Lock-free, no system call. Returns its index, UINT32_MAX when none is free. Context:
+ * hook. */
 uint32_t wh_block_take(struct wh_session *s, uint32_t process_uid);
 
 /* Marks the block free again. Recorder only, after it has drained it. */

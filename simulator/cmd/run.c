@@ -75,8 +75,9 @@ static int parse(int argc, char **argv, struct run_options *o) {
             o->world.is_quiet = true;
         else if (strncmp(a, "--io=", 5) == 0)
             status = parse_io(a + 5, &o->world.io);
-        else if (strncmp(a, "--procs=", 8) == 0 && atoi(a + 8) >= 1 && atoi(a + 8) <= 64)
-            o->world.procs = atoi(a + 8);
+        else if (strncmp(a, "--procs=", 8) == 0 && strtol(a + 8, NULL, 10) >= 1 &&
+                 strtol(a + 8, NULL, 10) <= 64)
+            o->world.procs = (int)strtol(a + 8, NULL, 10);
         else if (strcmp(a, "--truth") == 0 && i + 1 < argc)
             o->truth = argv[++i];
         else if (strcmp(a, "--set") == 0 && i + 1 < argc)

@@ -86,7 +86,7 @@ int truth_read(const char *path, struct truth *ret_truth, struct wh_error *error
             break;
         }
         struct truth_row *r = &ret_truth->rows[ret_truth->count++];
-        r->kind = (enum truth_kind)atoi(f[0]);
+        r->kind = (enum truth_kind)strtol(f[0], NULL, 10);
         snprintf(r->name, sizeof(r->name), "%s", f[1]);
         snprintf(r->at, sizeof(r->at), "%s", f[2]);
         snprintf(r->creator, sizeof(r->creator), "%s", f[3]);

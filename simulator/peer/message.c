@@ -24,14 +24,14 @@ static void put_u32(uint8_t *to, uint64_t value) {
 static void fill_json(const struct message *message, char *to) {
     char *at = to, *end = to + message->bytes;
     for (uint32_t i = 0; i < message->strings && end - at > (long)message->string_bytes + 40; i++) {
-        at += sprintf(at, "%c\"s%u\":\"", i ? ',' : '{', i);
+        at += snprintf(at, (size_t)(end - at), "%c\"s%u\":\"", i ? ',' : '{', i);
         memset(at, 'a' + (int)(i % 26), message->string_bytes);
         if (i < message->escaped)
             memcpy(at, "\\n", 2);
         at += message->string_bytes;
         *at++ = '"';
     }
-    at += sprintf(at, "%c\"pad\":\"", at == to ? '{' : ',');
+    at += snprintf(at, (size_t)(end - at), "%c\"pad\":\"", at == to ? '{' : ',');
     memset(at, 'x', (size_t)(end - at));
     memcpy(end - 2, "\"}", 2);
 }

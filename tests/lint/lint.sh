@@ -94,8 +94,8 @@ lint_headers() {
     local list file bad=0 compiler
     mapfile -d '' -t list < <(files '*.h')
     [ ${#list[@]} -gt 0 ] || none
-    local flags=(-fsyntax-only -D_GNU_SOURCE '-DWH_VERSION="0"' -Wall -Wextra -Wundef -Werror -Wno-unused-function
-        -I "$TREE" -I "$TREE/common" -I "$TREE/preload" -I "$TREE/simulator" -I "$TREE/analyzer")
+    local flags=(-fsyntax-only -D_GNU_SOURCE '-DWH_VERSION="0"' -Wall -Wextra -Wundef -Werror -Wno-unused-function -Wno-attributes
+        '-DWH_BINARY_DIR="."' '-DWH_SOURCE_DIR="."' -I "$TREE" -I "$TREE/common" -I "$TREE/preload" -I "$TREE/simulator" -I "$TREE/analyzer")
     for file in "${list[@]}"; do
         if head -n 5 "$TREE/$file" | grep -q 'no include guard'; then
             continue
@@ -190,22 +190,28 @@ lint_clang() {
     }
 }
 
-# clang-tidy over the product, a file again only when it, a header or the checks changed.
+# clang-tidy over the product, a file again only when it, a header or the checks changed. Bounded:
+# after WH_TIDY_SECONDS (240) no further file is begun, the last changed come first, and what was not
+# reached is said.
 lint_tidy() {
-    local list database=${DATABASE:-$TREE/build-clang} common_sum
+    local list database=${DATABASE:-$TREE/build-clang} common_sum tidy_until
     mapfile -d '' -t list < <(files '*.c' | grep -zE "^($(IFS='|' && echo "${PRODUCT[*]}"))/")
     [ ${#list[@]} -gt 0 ] || none
     if [ ! -e "$database/compile_commands.json" ]; then
         cmake -S "$TREE" -B "$database" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ >/dev/null || return 1
     fi
     mkdir -p "$database/tidy"
+    mapfile -d '' -t list < <(cd "$TREE" && stat --printf '%Y %n\0' "${list[@]}" | sort -z -rn | cut -z -d' ' -f2-)
     common_sum=$(cd "$TREE" && { cat .clang-tidy && files '*.h' | sort -z | xargs -0 -r cat; } | sha256sum)
     export TREE database common_sum
+    tidy_until=$(($(date +%s) + ${WH_TIDY_SECONDS:-240}))
+    export tidy_until
     # shellcheck disable=SC2016 # expanded by the inner shell
     printf '%s\0' "${list[@]}" | xargs -0 -n 1 -P "$JOBS" bash -c '
         cd "$TREE" || exit 1
         stamp=$database/tidy/$({ echo "$common_sum $1" && cat "$1"; } | sha256sum | cut -c1-32)
         [ ! -e "$stamp" ] || exit 0
+        [ "$(date +%s)" -lt "$tidy_until" ] || { echo "not reached in time: $1"; exit 0; }
         if out=$(timeout 300 clang-tidy -p "$database" --quiet "$1" 2>&1); then
             touch "$stamp"
         else
@@ -221,7 +227,7 @@ run_lints() {
     for name in "$@"; do
         declare -F "lint_$name" >/dev/null || { echo "lint: no lint '$name' (--list names them)" >&2 && exit 2; }
         if out=$("$BASH" "$SELF" --one "$name" 2>&1); then
-            printf 'ok      %s\n' "$name"
+            printf 'ok      %s\n%s' "$name" "${out:+    ${out//$'\n'/$'\n'    }$'\n'}"
             passed=$((passed + 1))
         else
             printf 'FAILED  %s\n    %s\n' "$name" "${out//$'\n'/$'\n'    }"

@@ -1,5 +1,5 @@
-// Globals of every container whose paths whoholds knows to read, filled, and kept until the end. The
-// unit test of types reads this program's debug information.
+// Globals of every container whose paths whoholds knows to read, filled, and kept until the end.
+// The unit test of types reads this program's debug information.
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -13,23 +13,20 @@
 #include <unordered_set>
 #include <vector>
 
-namespace app
-{
+namespace app {
 struct Payload {
     int id;
     char *text;
     std::string label;
 };
 
-class Base
-{
+class Base {
   public:
     virtual ~Base() = default;
     Payload *owned = nullptr;
 };
 
-class Derived : public Base
-{
+class Derived : public Base {
   public:
     Payload *extra = nullptr;
 };
@@ -53,8 +50,7 @@ Base *polymorphic;
 thread_local std::vector<Payload> local_values;
 } // namespace app
 
-static app::Payload make(int id)
-{
+static app::Payload make(int id) {
     app::Payload p;
     p.id = id;
     p.text = static_cast<char *>(malloc(32));
@@ -62,8 +58,7 @@ static app::Payload make(int id)
     return p;
 }
 
-int main()
-{
+int main() {
     using namespace app;
     static std::vector<std::string> inside;
     for (int i = 0; i < 100; i++) {

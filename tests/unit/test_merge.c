@@ -13,11 +13,11 @@
 
 /* A block being written: header and payload in one piece. */
 struct written {
+    struct wh_writer writer;
     union {
         struct wh_block block;
         unsigned char bytes[4096];
-    } u;
-    struct wh_writer writer;
+    } u; /* last: a block ends in a flexible array */
 };
 
 static void begin(struct written *w, uint32_t serial, uint32_t sequence, uint64_t base_ticks) {
