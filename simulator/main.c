@@ -15,6 +15,7 @@ static const struct command {
     {"run", command_run, "NAME [--fixed] [--set KEY=VALUE]...   run it and show what stays alive"},
     {"verify", command_verify,
      "[NAME...] [--format json]   record each and compare with the truth"},
+    {"replay", command_replay, "TRACE   carry out its allocations with this process's allocator"},
 };
 
 static void print_help(void) {

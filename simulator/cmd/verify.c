@@ -14,6 +14,8 @@
 #include "cmd/measure.h"
 #include "scenario/nearest.h"
 
+#define SETS_MAX 32
+
 extern char **environ;
 
 static const char help[] =
@@ -26,15 +28,18 @@ static const char help[] =
     "\n"
     "  --leaking, --fixed  only these runs\n"
     "  --all               also the rows that compare all objects of each phase\n"
+    "  --set KEY=VALUE     passed on to the runs; measured figures are then left out\n"
     "  --keep DIR          keep the traces there, as NAME.leaking.db and NAME.fixed.db\n"
     "  --format json       one object per row\n";
 
 static const char *const options_known[] = {"--leaking", "--fixed", "--format", "--all",
-                                            "--keep",    "--help",  NULL};
+                                            "--keep",    "--set",   "--help",   NULL};
 
 struct verify {
     bool leaking, fixed, is_json, shows_all;
     const char *keep;
+    char *sets[SETS_MAX]; /* KEY=VALUE */
+    int set_count;
     char directory[PATH_MAX], whoholds[PATH_MAX], self[PATH_MAX];
     int rows, wrong;
 };
@@ -63,20 +68,16 @@ static int find_programs(struct verify *v, struct wh_error *error) {
 
 static int record(const struct verify *v, const char *name, bool is_fixed, char *trace, char *truth,
                   struct wh_error *error) {
-    char *arguments[] = {(char *)v->whoholds,
-                         "record",
-                         "--force",
-                         "-o",
-                         trace,
-                         "--",
-                         (char *)v->self,
-                         "run",
-                         (char *)name,
-                         "--quiet",
-                         "--truth",
-                         truth,
-                         is_fixed ? "--fixed" : NULL,
-                         NULL};
+    char *arguments[2 * SETS_MAX + 16] = {
+        (char *)v->whoholds, "record", "--force",    "-o",      trace,     "--",
+        (char *)v->self,     "run",    (char *)name, "--quiet", "--truth", truth};
+    int count = 12;
+    if (is_fixed)
+        arguments[count++] = "--fixed";
+    for (int i = 0; i < v->set_count; i++) {
+        arguments[count++] = "--set";
+        arguments[count++] = v->sets[i];
+    }
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
@@ -230,6 +231,8 @@ int command_verify(int argc, char **argv) {
             v.fixed = true;
         else if (strcmp(a, "--all") == 0)
             v.shows_all = true;
+        else if (strcmp(a, "--set") == 0 && i + 1 < argc && v.set_count < SETS_MAX)
+            v.sets[v.set_count++] = argv[++i];
         else if (strcmp(a, "--keep") == 0 && i + 1 < argc)
             v.keep = argv[++i];
         else if (strcmp(a, "--format") == 0 && i + 1 < argc &&
