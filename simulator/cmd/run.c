@@ -123,7 +123,7 @@ static int print_expected(const struct scenario *s, struct wh_error *error) {
         if (!(e->when & when) || e->is_real || strcmp(e->at, "exit") != 0)
             continue;
         status = expression_evaluate(e->bytes, s, &bytes, error);
-        if (!status)
+        if (!status && bytes >= 0)
             printf("%15lld bytes created by %s, held by %s\n%16s%s\n", (long long)bytes, e->creator,
                    e->holder, "", e->why);
     }

@@ -65,11 +65,11 @@ void barrierPool_Put(struct barrier *barrier) {
 
 struct FDOperator *opcache_alloc(void) {
     if (!opcache.first) {
-        struct FDOperator *batch = runtime_makeslice(&type_FDOperator, OPERATOR_BATCH);
         for (size_t i = 0; i < OPERATOR_BATCH; i++) {
-            batch[i].index = (int32_t)opcache.count++;
-            batch[i].next = opcache.first;
-            opcache.first = &batch[i];
+            struct FDOperator *made = runtime_newobject(&type_FDOperator);
+            made->index = (int32_t)opcache.count++;
+            made->next = opcache.first;
+            opcache.first = made;
         }
     }
     struct FDOperator *operator= opcache.first;

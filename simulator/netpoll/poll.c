@@ -57,6 +57,12 @@ static void append_hup(struct defaultPoll *poll, struct FDOperator *operator) {
     poll->hups.ptr[poll->hups.len++] = operator;
 }
 
+/* Event arrays are bytes to Go's collector: what the kernel hands back holds nothing. Operators are
+ * therefore registered in a form that is no pointer to a scanner of this memory either. */
+static struct FDOperator *operator_of(const struct epoll_event *event) {
+    return (struct FDOperator *)(uintptr_t)~event->data.u64;
+}
+
 typedef void on_read_fn(void *receiver, struct defaultPoll *poll);
 typedef struct slice_slice_byte vectors_fn(void *receiver, struct slice_slice_byte vs);
 typedef void ack_fn(void *receiver, int64_t n);
@@ -73,7 +79,7 @@ static void netpoll_detaches(struct defaultPoll *poll) {
 /* One function, as in netpoll: creator stacks go straight from here into the connection. */
 static void netpoll_defaultPoll_handler(struct defaultPoll *poll, int64_t count) {
     for (int64_t i = 0; i < count; i++) {
-        struct FDOperator *op = poll->events.ptr[i].data.ptr;
+        struct FDOperator *op = operator_of(&poll->events.ptr[i]);
         struct barrier *slot = &poll->barriers.ptr[i];
         uint32_t events = poll->events.ptr[i].events;
         if ((events & EPOLLIN) && op->OnRead) {
@@ -125,7 +131,8 @@ void netpoll_defaultPoll_Wait(struct defaultPoll *poll, int timeout_ms) {
 }
 
 void FDOperator_Control(struct FDOperator *operator, enum poll_event event) {
-    struct epoll_event wanted = {.events = EPOLLIN | EPOLLRDHUP | EPOLLERR, .data.ptr = operator};
+    struct epoll_event wanted = {.events = EPOLLIN | EPOLLRDHUP | EPOLLERR,
+                                 .data.u64 = ~(uint64_t)(uintptr_t) operator};
     int op = EPOLL_CTL_MOD;
     switch (event) {
     case PollReadable:

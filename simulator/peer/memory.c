@@ -23,7 +23,7 @@ struct row {
     uint64_t read, total;
     uint64_t unsent;   /* bytes in the send buffer */
     uint32_t interest; /* events the poller wants; 0 = not registered */
-    uint64_t user;     /* the poller's operator, inverted: no reference for a memory scanner */
+    uint64_t user;     /* what the poller registered with it */
     bool is_closed_there, is_closed_here;
 };
 
@@ -95,7 +95,7 @@ static int memory_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event
         return -1;
     }
     row->interest = op == EPOLL_CTL_DEL ? 0 : event->events;
-    row->user = ~(uint64_t)(uintptr_t)event->data.ptr;
+    row->user = event->data.u64;
     return 0;
 }
 
@@ -110,23 +110,19 @@ static uint32_t ready(const struct row *row) {
     return row->is_closed_here ? 0 : events & row->interest;
 }
 
-static void *user_of(const struct row *row) {
-    return (void *)(uintptr_t)~row->user;
-}
-
 static int memory_epoll_wait(int epoll, struct epoll_event *events, int size, int timeout_ms) {
     (void)epoll;
     (void)timeout_ms;
     int n = 0;
     if (net.listener.interest && net.accepted < net.count)
-        events[n++] = (struct epoll_event){.events = EPOLLIN, .data.ptr = user_of(&net.listener)};
+        events[n++] = (struct epoll_event){.events = EPOLLIN, .data.u64 = net.listener.user};
     int64_t first = net.turn;
     for (int64_t i = 0; i < net.accepted && n < size; i++) {
         int64_t at = (first + i) % net.accepted;
         uint32_t now = ready(&net.rows[at]);
         if (!now)
             continue;
-        events[n++] = (struct epoll_event){.events = now, .data.ptr = user_of(&net.rows[at])};
+        events[n++] = (struct epoll_event){.events = now, .data.u64 = net.rows[at].user};
         net.turn = at + 1;
     }
     if (n < size)

@@ -2,6 +2,8 @@
  *
  * producer_A fills the pool and gives everything back; consumer_B takes it out again and keeps it.
  * A profile names A's stack only, as long as fewer than two collections lie between them. */
+#include <stdio.h>
+
 #include "mcache/mcache.h"
 #include "runtime/runtime.h"
 #include "scenario/models.h"
@@ -38,8 +40,11 @@ void model_pool_reuse(const struct scenario *s) {
     int64_t buffers = scenario_get(s, "buffers"), size = scenario_get(s, "size");
     producer_A(buffers, size);
     world_phase("produced");
-    for (int64_t i = 0; i < scenario_get(s, "collections"); i++)
-        world_gc("gc between");
+    for (int64_t i = 0; i < scenario_get(s, "collections"); i++) {
+        char label[32];
+        snprintf(label, sizeof(label), "between%lld", (long long)i + 1);
+        world_gc(label);
+    }
     consumer_B(buffers, size);
     world_phase("consumed");
     if (scenario_get(s, "returns"))
