@@ -44,8 +44,7 @@ struct verify {
     int rows, wrong;
 };
 
-/* --- recording
- * ------------------------------------------------------------------------------------ */
+/* --- recording --- */
 
 static int find_programs(struct verify *v, struct wh_error *error) {
     ssize_t n = readlink("/proc/self/exe", v->self, sizeof(v->self) - 1);
@@ -95,8 +94,7 @@ static int record(const struct verify *v, const char *name, bool is_fixed, char 
     return 0;
 }
 
-/* --- comparing
- * ------------------------------------------------------------------------------------ */
+/* --- comparing --- */
 
 static bool is_within(int64_t found, int64_t wanted, double percent) {
     double off = (double)(found > wanted ? found - wanted : wanted - found);

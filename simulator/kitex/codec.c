@@ -29,8 +29,7 @@ int64_t codec_packet_bytes(struct connection *c) {
     return 4 + get_u32(LinkBuffer_Peek(c->inputBuffer, 4).ptr);
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static struct go_string netpollByteBuffer_ReadString(struct connection *c, int64_t n) {
     if (codec_options.has_spans && n >= SPAN_STRING_MIN && n <= SPAN_STRING_MAX) {
@@ -119,8 +118,7 @@ struct echo_Response *codec_defaultCodec_DecodeResponse(struct connection *c) {
     return codec_defaultCodec_decodeResult(c);
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static struct slice_byte netpollByteBuffer_Malloc(struct connection *c, int64_t n) {
     return connection_Malloc(c, n);

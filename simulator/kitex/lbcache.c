@@ -28,8 +28,7 @@ void lbcache_init(void) {
     runtime_addroot(&balancerFactories, &type_sync_Map);
 }
 
-/* --- events
- * ----------------------------------------------------------------------------------------- */
+/* --- events --- */
 
 static struct go_string fmt_Sprintf(const struct discovery_Change *change, int64_t i) {
     char address[ADDRESS_MAX];
@@ -57,37 +56,31 @@ static struct go_eface client_wrapInstances(const struct discovery_Change *chang
 static char added[] = "Added", updated[] = "Updated", removed[] = "Removed",
             change_name[] = "discovery";
 
-static void put_list(struct hmap *extra, char *name, const struct discovery_Change *change,
-                     int64_t n) {
-    struct go_string key = {name, (int64_t)strlen(name)};
-    struct go_eface *elem = runtime_mapassign(&map_string_eface, extra, &key);
-    if (n > 0)
-        *elem = client_wrapInstances(change, n);
-}
-
 /* The hook of one client: every change becomes an event in its ring. */
 static void client_discoveryEventHandler_func1(struct hook_closure *closure,
                                                const struct discovery_Change *change) {
     struct event *e = runtime_newobject(&type_event);
     e->Name = (struct go_string){change_name, sizeof(change_name) - 1};
     e->Extra = (void *)runtime_makemap();
-    put_list(MAP(e->Extra), added, change, change->added);
-    put_list(MAP(e->Extra), updated, change, 0);
-    put_list(MAP(e->Extra), removed, change, change->removed);
+    const struct {
+        char *name;
+        int64_t count;
+    } lists[] = {{added, change->added}, {updated, 0}, {removed, change->removed}};
+    for (int i = 0; i < 3; i++) {
+        struct go_string key = {lists[i].name, (int64_t)strlen(lists[i].name)};
+        struct go_eface *elem = runtime_mapassign(&map_string_eface, MAP(e->Extra), &key);
+        if (lists[i].count > 0)
+            *elem = client_wrapInstances(change, lists[i].count);
+    }
     event_queue_Push(closure->queue, e);
-}
-
-static int call_hook(void *arg, const void *key, void *elem) {
-    (void)key;
-    struct hook_closure *closure = *(void **)elem;
-    if (closure->fn)
-        closure->fn(closure, arg);
-    return 0;
 }
 
 static void lbcache_hookableRebalancer_Rebalance(struct hookableRebalancer *hooks,
                                                  const struct discovery_Change *change) {
-    runtime_mapiterate(&map_int_pointer, MAP(hooks->notify), call_hook, (void *)(uintptr_t)change);
+    struct map_iterator it = {0};
+    struct hook_closure **hook;
+    while ((hook = runtime_mapiternext(&map_int_pointer, MAP(hooks->notify), &it)))
+        (*hook)->fn(*hook, change);
 }
 
 static void lbcache_Balancer_refresh(struct BalancerFactory *factory,
@@ -95,20 +88,16 @@ static void lbcache_Balancer_refresh(struct BalancerFactory *factory,
     lbcache_hookableRebalancer_Rebalance(&factory->rebalanceHooks, change);
 }
 
-static int refresh_one(void *arg, const void *key, void *elem) {
-    (void)key;
-    lbcache_Balancer_refresh((*(struct sync_entry **)elem)->p->data, arg);
-    return 0;
-}
-
 void sharedTicker_tick_func1(const struct discovery_Change *change) {
-    if (balancerFactories.dirty)
-        runtime_mapiterate(&map_eface_pointer, MAP(balancerFactories.dirty), refresh_one,
-                           (void *)(uintptr_t)change);
+    struct map_iterator it = {0};
+    struct sync_entry **entry;
+    if (!balancerFactories.dirty)
+        return;
+    while ((entry = runtime_mapiternext(&map_eface_pointer, MAP(balancerFactories.dirty), &it)))
+        lbcache_Balancer_refresh((*entry)->p->data, change);
 }
 
-/* --- clients
- * ---------------------------------------------------------------------------------------- */
+/* --- clients --- */
 
 static struct BalancerFactory *lbcache_NewBalancerFactory(const char *key) {
     struct go_string name = runtime_gostring(key);

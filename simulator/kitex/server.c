@@ -7,8 +7,7 @@ void kitex_server_handler(echo_handler *handler) {
     handle = handler;
 }
 
-/* --- towards the handler
- * -------------------------------------------------------------------------- */
+/* --- towards the handler --- */
 
 static struct echo_Response *echoserver_echoHandler(struct echo_Request *request) {
     return handle(request);
@@ -30,8 +29,7 @@ static struct echo_Response *remote_TransPipeline_OnMessage(struct echo_Request 
     return detection_svrTransHandler_OnMessage(request);
 }
 
-/* --- back to the connection
- * ----------------------------------------------------------------------- */
+/* --- back to the connection --- */
 
 static void trans_svrTransHandler_Write(struct connection *c,
                                         const struct echo_Response *response) {
@@ -48,8 +46,7 @@ static void remote_TransPipeline_Write(struct connection *c, const struct echo_R
     detection_svrTransHandler_Write(c, response);
 }
 
-/* --- from the connection
- * -------------------------------------------------------------------------- */
+/* --- from the connection --- */
 
 static struct echo_Request *trans_svrTransHandler_Read(struct connection *c) {
     return codec_defaultCodec_Decode(c);

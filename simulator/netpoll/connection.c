@@ -20,8 +20,7 @@ _Static_assert(sizeof(struct connection) == 280, "as in netpoll v0.2.4");
 
 int64_t connection_bookSize = 512;
 
-/* --- the poller's side
- * ---------------------------------------------------------------------------- */
+/* --- the poller's side --- */
 
 static struct slice_slice_byte connection_inputs(struct connection *c, struct slice_slice_byte vs) {
     vs.ptr[0] = LinkBuffer_book(c->inputBuffer, c->bookSize, c->maxSize);
@@ -101,8 +100,7 @@ static void connection_onHup(struct connection *c) {
     connection_onClose(c);
 }
 
-/* --- set-up
- * --------------------------------------------------------------------------------------- */
+/* --- set-up --- */
 
 static void connection_initFDOperator(struct connection *c) {
     struct FDOperator *op = opcache_alloc();
@@ -135,8 +133,7 @@ void connection_init(struct connection *c, int fd, connection_handler *onRequest
     FDOperator_Control(c->operator, PollReadable);
 }
 
-/* --- the user's side
- * ------------------------------------------------------------------------------ */
+/* --- the user's side --- */
 
 void connection_Release(struct connection *c) {
     if (LinkBuffer_IsEmpty(c->inputBuffer)) {

@@ -52,8 +52,7 @@ void connection_Close(struct connection *c);
 struct go_string connection_ReadString(struct connection *c, int64_t n);
 struct slice_byte connection_Malloc(struct connection *c, int64_t n);
 
-/* --- server
- * --------------------------------------------------------------------------------------- */
+/* --- server --- */
 
 SYNC_MAP_OF(connection_map, struct connection);
 
@@ -69,8 +68,7 @@ extern struct server *server; /* the one event loop of the process; NULL before 
  * unread). */
 void server_Run(int listener, connection_handler *onRequest);
 
-/* --- dialer
- * --------------------------------------------------------------------------------------- */
+/* --- dialer --- */
 
 struct slice_connection {
     struct connection **ptr;

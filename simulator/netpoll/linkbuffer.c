@@ -26,8 +26,7 @@ bool LinkBuffer_IsEmpty(const struct LinkBuffer *b) {
     return b->length == 0;
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static bool isSingleNode(struct LinkBuffer *b, int64_t n) {
     while (linkBufferNode_Len(b->read) == 0 && b->read != b->flush)
@@ -150,8 +149,7 @@ void LinkBuffer_Close(struct LinkBuffer *b) {
     b->caches = (struct slice_slice_byte){NULL, 0, 0};
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static void LinkBuffer_growth(struct LinkBuffer *b, int64_t n) {
     while (b->write->readonly || b->write->buf.cap - b->write->malloc < n) {
@@ -224,8 +222,7 @@ void LinkBuffer_Flush(struct LinkBuffer *b) {
     b->flush = b->write;
 }
 
-/* --- the connection's side
- * ------------------------------------------------------------------------ */
+/* --- the connection's side --- */
 
 struct slice_byte LinkBuffer_book(struct LinkBuffer *b, int64_t bookSize, int64_t maxSize) {
     int64_t room = b->write->buf.cap - b->write->malloc;

@@ -107,8 +107,7 @@ static int by_time(const void *a, const void *b) {
     return x->serial < y->serial ? -1 : x->serial > y->serial;
 }
 
-/* --- addresses
- * ------------------------------------------------------------------------------------ */
+/* --- addresses --- */
 
 static uint64_t map_find(const struct maker *m, uint64_t address) {
     uint64_t mask = m->map_size - 1, i = (address >> 4) * 0x9E3779B97F4A7C15u >> 20 & mask;
@@ -140,8 +139,7 @@ static void map_make(struct maker *m) {
     m->slots = need(calloc(m->map_size, sizeof(*m->slots)));
 }
 
-/* --- steps
- * ---------------------------------------------------------------------------------------- */
+/* --- steps --- */
 
 static void step(struct maker *m, uint32_t slot, enum plan_kind kind, uint64_t size) {
     struct plan_step s = {slot, kind, size};

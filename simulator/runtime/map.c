@@ -133,7 +133,8 @@ static void *elem_at(const struct map_type *type, struct position at) {
 }
 
 /* A free slot for `hash`, in a new overflow bucket if need be. */
-static struct position take_slot(const struct map_type *type, struct hmap *map, uint64_t hash) {
+static struct position runtime_mapslot(const struct map_type *type, struct hmap *map,
+                                       uint64_t hash) {
     char *b = bucket_of(type, map, hash);
     for (;;) {
         for (int i = 0; i < MAP_BUCKET_COUNT; i++)
@@ -155,7 +156,7 @@ static int move_one(void *arg, const void *key, void *elem) {
         const struct map_type *type;
         struct hmap *map;
     } *to = arg;
-    struct position at = take_slot(to->type, to->map, to->type->hash(key));
+    struct position at = runtime_mapslot(to->type, to->map, to->type->hash(key));
     memcpy(at.bucket + to->type->keys_offset + (size_t)at.slot * to->type->key_size, key,
            to->type->key_size);
     memcpy(elem_at(to->type, at), elem, to->type->elem_size);
@@ -183,7 +184,7 @@ void *runtime_mapassign(const struct map_type *type, struct hmap *map, const voi
     /* Go grows above 6.5 entries a bucket. */
     if (map->count >= MAP_BUCKET_COUNT && map->count * 2 >= (int64_t)13 << map->B)
         runtime_hashGrow(type, map);
-    at = take_slot(type, map, type->hash(key));
+    at = runtime_mapslot(type, map, type->hash(key));
     memcpy(at.bucket + type->keys_offset + (size_t)at.slot * type->key_size, key, type->key_size);
     map->count++;
     return elem_at(type, at);
@@ -204,19 +205,30 @@ void runtime_mapdelete(const struct map_type *type, struct hmap *map, const void
     map->count--;
 }
 
+void *runtime_mapiternext(const struct map_type *type, struct hmap *map, struct map_iterator *it) {
+    for (;;) {
+        if (!it->bucket) {
+            if (!map->buckets || it->next_bucket == (uint64_t)1 << map->B)
+                return NULL;
+            it->bucket = (char *)map->buckets + it->next_bucket++ * type->bucket->size;
+            it->slot = 0;
+        }
+        for (; it->slot < MAP_BUCKET_COUNT; it->slot++)
+            if (it->bucket[it->slot])
+                return elem_at(type, (struct position){it->bucket, it->slot++});
+        it->bucket = *overflow_of(type, it->bucket);
+        it->slot = 0;
+    }
+}
+
 int runtime_mapiterate(const struct map_type *type, struct hmap *map,
                        int (*visit)(void *arg, const void *key, void *elem), void *arg) {
-    for (uint64_t n = 0; map->buckets && n < (uint64_t)1 << map->B; n++)
-        for (char *b = (char *)map->buckets + n * type->bucket->size; b; b = *overflow_of(type, b))
-            for (int i = 0; i < MAP_BUCKET_COUNT; i++) {
-                if (!b[i])
-                    continue;
-                int result = visit(arg, b + type->keys_offset + (size_t)i * type->key_size,
-                                   elem_at(type, (struct position){b, i}));
-                if (result)
-                    return result;
-            }
-    return 0;
+    struct map_iterator it = {0};
+    int result = 0;
+    for (void *elem; !result && (elem = runtime_mapiternext(type, map, &it));)
+        result = visit(arg, it.bucket + type->keys_offset + (size_t)(it.slot - 1) * type->key_size,
+                       elem);
+    return result;
 }
 
 struct go_eface runtime_convT64(int64_t value) {

@@ -95,6 +95,14 @@ void runtime_mapdelete(const struct map_type *type, struct hmap *map, const void
 int runtime_mapiterate(const struct map_type *type, struct hmap *map,
                        int (*visit)(void *arg, const void *key, void *elem), void *arg);
 
+/* The same without a function of one's own in the stack: start with {0}, ends with NULL. */
+struct map_iterator {
+    uint64_t next_bucket;
+    char *bucket;
+    int slot;
+};
+void *runtime_mapiternext(const struct map_type *type, struct hmap *map, struct map_iterator *it);
+
 /* Keys of map_eface_pointer: a boxed integer or a boxed string. */
 struct go_eface runtime_convT64(int64_t value);
 struct go_eface runtime_convTstring(struct go_string value);

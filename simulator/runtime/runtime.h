@@ -17,8 +17,7 @@
 
 #include "runtime/gotypes.h"
 
-/* --- allocation (malloc.c, sizeclass.c)
- * ----------------------------------------------------------- */
+/* --- allocation (malloc.c, sizeclass.c) --- */
 
 /* A zeroed object of `size` bytes made of elements of `type`; size 0 gives a shared address. */
 void *runtime_mallocgc(size_t size, const struct go_type *type);
@@ -35,8 +34,7 @@ struct go_string runtime_gostringn(const void *bytes, int64_t count);
 size_t runtime_roundupsize(size_t size);
 void runtime_rounding(bool go_classes); /* false: objects take what was asked for */
 
-/* --- roots and collection (gc.c)
- * ------------------------------------------------------------------ */
+/* --- roots and collection (gc.c) --- */
 
 /* `variable` holds one element of `type` and lives until removed. */
 void runtime_addroot(void *variable, const struct go_type *type);
@@ -45,8 +43,7 @@ void runtime_removeroot(const void *variable);
 void runtime_register_cleanup(void (*cleanup)(void));
 void runtime_GC(void);
 
-/* --- figures
- * ---------------------------------------------------------------------------------------- */
+/* --- figures --- */
 
 struct runtime_stats {
     uint64_t live_bytes, live_objects; /* allocated and not yet swept */

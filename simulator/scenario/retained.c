@@ -47,7 +47,7 @@ static void cache_Store(struct go_string id, struct go_string msg) {
 }
 
 static struct echo_Response *main_EchoServerImpl_Echo(struct echo_Request *request) {
-    if (policy.seen++ % policy.keep_every == 0)
+    if (policy.seen++ % policy.keep_every == policy.keep_every - 1)
         cache_Store(request->Id, request->Msg);
     return NULL;
 }
@@ -99,8 +99,7 @@ void model_span_cache(const struct scenario *s) {
     world_gc("gc2");
 }
 
-/* --- as a client
- * ---------------------------------------------------------------------------------- */
+/* --- as a client --- */
 
 static struct echo_Response *kEchoServerClient_Echo(struct connection *c, bool has_timeout) {
     return client_kClient_Call(c, has_timeout);

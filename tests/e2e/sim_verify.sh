@@ -28,7 +28,7 @@ verify oversized-request connections=10 size=1MiB
 verify many-clients clients=20 changes=250 removed=3
 verify retained-response-field keys=30 timeout=1
 verify string-alias objects=12 size=100000 escaped=5
-verify span-cache requests=512
+verify span-cache requests=513
 verify stale-slice-tail connections=100
 verify peek-cache peeks=64
 verify goroutine-local-holder requests=100

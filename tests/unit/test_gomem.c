@@ -165,8 +165,7 @@ static void maps_keep_what_was_stored(void **state) {
     }
 }
 
-/* --- the models against their formulas
- * ------------------------------------------------------------ */
+/* --- the models against their formulas --- */
 
 static struct scenario s;
 
@@ -289,8 +288,7 @@ static void beyond_the_handbook(void **state) {
     assert_in_range(pieces, 99 * 16384, 99 * 16384 + 8192); /* and the array of caches */
 }
 
-/* --- scenario files
- * ------------------------------------------------------------------------------- */
+/* --- scenario files --- */
 
 static void every_scenario_file_is_right(void **state) {
     (void)state;
