@@ -145,9 +145,9 @@ static void print_row(struct verify *v, const char *name, bool is_fixed, const s
     if (r->objects >= 0)
         snprintf(objects, sizeof(objects), "%lld", (long long)r->objects);
     if (v->rows == 0)
-        printf("%-4s%-24s%-8s%-10s%9s%10s%13s%13s  %-27s%s\n", "", "scenario", "", "at", "objects",
+        printf("%-4s%-24s%-8s%-10s%9s%10s%13s%13s  %-35s%s\n", "", "scenario", "", "at", "objects",
                "expected", "bytes", "expected", "pprof: created by", "whoholds: held by");
-    printf("%-4s%-24s%-8s%-10s%9lld%10s%13lld%13lld  %-27s%s\n", right ? "ok" : "OFF", name,
+    printf("%-4s%-24s%-8s%-10s%9lld%10s%13lld%13lld  %-35s%s\n", right ? "ok" : "OFF", name,
            variant, r->at, (long long)m->objects, objects, (long long)m->bytes, (long long)r->bytes,
            *m->creator ? m->creator : "-", *m->holder ? m->holder : "-");
     if (!right)
