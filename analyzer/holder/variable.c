@@ -516,7 +516,7 @@ int wh_variables_slot(const struct wh_variables *variables, const struct wh_heap
         return stack_slot(root, e->from_offset, symbols, process_id, at_ns, texts, ret);
     *ret = (struct wh_slot){.text = v->name, .type = v->type, .size = v->size};
     if (root->kind == WH_ROOT_REGISTER || root->kind == WH_ROOT_TSD ||
-        (root->kind == WH_ROOT_INFRA && root->text) || (root->kind == WH_ROOT_TLS && !v->is_named))
+        (v->kind == WH_ROOT_INFRA && !v->is_named) || (root->kind == WH_ROOT_TLS && !v->is_named))
         ret->is_whole = 1;
     else
         ret->offset = root->start + e->from_offset - v->address;

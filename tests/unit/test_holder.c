@@ -1,4 +1,8 @@
 /* Holders on objects made by hand: conservation, names, keepers, shares, pins, lost blocks. */
+#include "analyzer/holder/card.h"
+#include "analyzer/holder/diff.h"
+#include "analyzer/holder/suppress.h"
+#include "analyzer/holder/whatif.h"
 #include "hand_heap.h"
 
 struct message {
@@ -174,6 +178,90 @@ static void lost_cycles_and_what_hangs_below_are_told_apart(void **state) {
     hand_free(h);
 }
 
+static void whatif_frees_what_nothing_else_keeps(void **state) {
+    (void)state;
+    struct hand *h = make_cache(4);
+    struct wh_holding *holding;
+    struct wh_whatif w;
+    struct wh_error error = {0};
+    other_list = cache.buckets[1];
+    struct wh_store *s = hand_save(h);
+    const char *drop[] = {"cache"}, *path[] = {"cache.buckets[*]->msg->text"},
+               *bad[] = {"no such thing"};
+    assert_int_equal(wh_holding_open(s, 1, &holding, &error), 0);
+    assert_int_equal(wh_whatif(holding, drop, 1, &w, &error), 0);
+    assert_int_equal(w.freed_bytes, 3 * (16 + 24 + 1000));
+    assert_int_equal(w.through_bytes, 4 * (16 + 24 + 1000));
+    assert_int_equal(w.kept_count, 1);
+    assert_string_equal(w.kept[0].name, "other_list");
+    wh_whatif_release(&w);
+    wh_holding_close(holding);
+    assert_int_equal(wh_holding_open(s, 1, &holding, &error), 0);
+    assert_int_equal(wh_whatif(holding, path, 1, &w, &error), 0);
+    assert_int_equal(w.freed_bytes,
+                     4 * 1000); /* the references themselves are gone, whoever leads to them */
+    wh_whatif_release(&w);
+    assert_int_equal(wh_whatif(holding, bad, 1, &w, &error), WH_ENOTFOUND);
+    wh_holding_close(holding);
+    hand_close(s);
+    hand_free(h);
+}
+
+static void a_card_shows_concrete_steps(void **state) {
+    (void)state;
+    struct hand *h = make_cache(10);
+    struct wh_holding *holding;
+    struct wh_hop *hops;
+    struct wh_graph_path paths[3] = {{0}};
+    struct wh_error error = {0};
+    uint32_t count;
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(wh_holding_open(s, 1, &holding, &error), 0);
+    uint32_t block = wh_card_find(holding, (uintptr_t)cache.buckets[1]->next->msg->text + 10);
+    assert_int_not_equal(block, WH_GRAPH_NONE);
+    assert_int_equal(wh_card_paths(holding, block, 3, paths, &count, &error), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(wh_card_hops(holding, paths[0].steps, paths[0].length, &hops, &error), 0);
+    assert_int_equal(paths[0].length, 4);
+    assert_string_equal(hops[0].text, "cache.buckets[1]");
+    assert_string_equal(hops[3].text, "cache.buckets[1]->next->msg->text");
+    assert_int_equal(hops[3].slot, (uintptr_t)&cache.buckets[1]->next->msg->text);
+    assert_int_equal(hops[0].edge_class, WH_EDGE_TYPED);
+    free(hops);
+    wh_graph_path_release(&paths[0]);
+    wh_holding_close(holding);
+    hand_close(s);
+    hand_free(h);
+}
+
+static void a_snapshot_does_not_differ_from_itself(void **state) {
+    (void)state;
+    struct hand *h = make_cache(6);
+    struct wh_diff d;
+    struct wh_error error = {0};
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(wh_diff((struct wh_store *[]){s, s}, (int64_t[]){1, 1}, &d, &error), 0);
+    assert_int_equal(d.bytes[0], 6 * 1040);
+    for (uint32_t i = 0; i < d.count; i++)
+        assert_int_equal(d.rows[i].bytes[0], d.rows[i].bytes[1]);
+    wh_diff_release(&d);
+    hand_close(s);
+    hand_free(h);
+}
+
+static void suppressions_match_as_leak_sanitizers(void **state) {
+    (void)state;
+    assert_true(wh_suppression_matches("foo", "a_foo_b"));
+    assert_false(wh_suppression_matches("^foo", "a_foo_b"));
+    assert_true(wh_suppression_matches("^a_*_b$", "a_foo_b"));
+    assert_true(wh_suppression_matches("foo$", "foofoo"));
+    assert_false(wh_suppression_matches("foo$", "foo_b"));
+    assert_true(wh_suppression_matches("*", ""));
+    assert_false(wh_suppression_matches("x", NULL));
+    assert_true(wh_suppression_matches("lib*.so", "/usr/lib/libx.so"));
+    assert_false(wh_suppression_matches("^b*b$", "b"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_byte_is_held_shared_or_lost),
@@ -183,6 +271,10 @@ int main(void) {
         cmocka_unit_test(a_suspect_word_holds_nothing),
         cmocka_unit_test(a_small_slice_pins_the_whole_block),
         cmocka_unit_test(lost_cycles_and_what_hangs_below_are_told_apart),
+        cmocka_unit_test(whatif_frees_what_nothing_else_keeps),
+        cmocka_unit_test(a_card_shows_concrete_steps),
+        cmocka_unit_test(a_snapshot_does_not_differ_from_itself),
+        cmocka_unit_test(suppressions_match_as_leak_sanitizers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
