@@ -9,17 +9,18 @@
 --   together, info from 1 MiB.
 -- misleads: Ring buffers that are meant to be per connection fill in step, too.
 -- handbook: A new client for every request (多个 Client): lbcache's hooks and event queues.
-WITH own AS (
-    SELECT h.path_id, a.stack_id, a.size_bytes, count(*) AS n, sum(h.retained_bytes) AS bytes,
-           max(a.alloc_ns) AS last_ns
+WITH candidate AS MATERIALIZED (
+    SELECT h.allocation_id AS id, h.path_id, a.stack_id, a.size_bytes, a.alloc_ns, h.retained_bytes
     FROM held h JOIN allocation a ON a.id = h.allocation_id
-    WHERE h.snapshot_id = ?1 AND h.retained_bytes >= 4 * a.size_bytes AND h.path_id IS NOT NULL
-    GROUP BY h.path_id, a.stack_id, a.size_bytes
-    HAVING count(*) >= 100 AND sum(h.retained_bytes) >= 1048576),
-owner AS (
-    SELECT h.allocation_id AS id, own.path_id, own.stack_id, own.size_bytes, own.last_ns
-    FROM own JOIN held h ON h.snapshot_id = ?1 AND h.path_id = own.path_id
-    JOIN allocation a ON a.id = h.allocation_id AND a.stack_id = own.stack_id AND a.size_bytes = own.size_bytes),
+    WHERE h.snapshot_id = ?1 AND h.retained_bytes >= 4 * a.size_bytes AND h.retained_bytes >= 1024 AND h.path_id IS NOT NULL),
+own AS MATERIALIZED (
+    SELECT path_id, stack_id, size_bytes, count(*) AS n, sum(retained_bytes) AS bytes, max(alloc_ns) AS last_ns
+    FROM candidate GROUP BY path_id, stack_id, size_bytes
+    HAVING count(*) >= 100 AND sum(retained_bytes) >= 1048576),
+owner AS MATERIALIZED (
+    SELECT c.id, own.path_id, own.stack_id, own.size_bytes, own.last_ns
+    FROM own JOIN candidate c ON c.path_id = own.path_id AND c.stack_id = own.stack_id
+         AND c.size_bytes = own.size_bytes),
 each AS (
     SELECT owner.id, owner.path_id, owner.stack_id, owner.size_bytes, count(*) AS n,
            sum(a.alloc_ns > owner.last_ns) AS later
