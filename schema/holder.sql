@@ -76,7 +76,8 @@ CREATE TABLE gap(
     root TEXT                       -- root variable the holder begins at; NULL = lost or shared
 );
 
--- Bytes kept by two or more independent holders, by the set of holders.
+-- Bytes reachable from two or more root variables, by the set of variables: shared blocks and all that
+-- they dominate (which has one holder, the path through the shared block).
 CREATE TABLE share_group(
     snapshot_id INTEGER NOT NULL, -- snapshot.id
     holders TEXT NOT NULL,        -- names joined by ' + ', largest first

@@ -165,7 +165,9 @@ static void print_facts(struct wh_holding *h, struct wh_output *out, uint32_t bl
         wh_output_fact_text(out, "keeper", "Keeper that the creator's stack does not explain",
                             h->paths.rows[row].keeper);
     wh_output_fact_number(out, "holders", "Independent holders", WH_COLUMN_COUNT,
-                          wh_graph_holders(&h->graph, block));
+                          wh_holding_is_shared(h, block)
+                              ? wh_graph_holders(&h->graph, block)
+                              : h->graph.lost_state[block] == WH_LOST_NOT);
     wh_output_fact_number(out, "strength", "Strength (0..5)", WH_COLUMN_INTEGER,
                           h->graph.strength[block]);
     wh_output_fact_number(out, "retained_bytes", "Freed with it", WH_COLUMN_BYTES,

@@ -20,7 +20,7 @@ struct grouping {
 /* The root variable of a block with one holder. */
 static const char *root_name(const struct wh_holding *h, uint32_t block) {
     uint32_t row = h->paths.row_of[block];
-    if (row == WH_PATH_NONE || h->graph.top[block] < h->graph.blocks)
+    if (row == WH_PATH_NONE || wh_holding_is_shared(h, block))
         return NULL;
     return h->variables.items[h->paths.nodes[h->paths.node_of[block]].variable].name;
 }
@@ -66,7 +66,7 @@ static int add_block(struct grouping *g, uint32_t block) {
     else
         gap->held_bytes += size;
     gap->hidden_bytes += hidden ? size : 0;
-    gap->shared_bytes += h->graph.top[block] < h->graph.blocks ? size : 0;
+    gap->shared_bytes += wh_holding_is_shared(h, block) ? size : 0;
     return 0;
 }
 

@@ -193,10 +193,14 @@ const char *wh_holding_share_name(struct wh_holding *h, uint64_t mask) {
     return name ? name + strlen("shared: ") : "?";
 }
 
+int wh_holding_is_shared(const struct wh_holding *h, uint32_t block) {
+    return h->graph.top[block] == block && h->graph.lost_state[block] == WH_LOST_NOT;
+}
+
 const char *wh_holding_holder(struct wh_holding *h, uint32_t block) {
     if (h->graph.lost_state[block] != WH_LOST_NOT)
         return "lost";
-    if (h->graph.top[block] < h->graph.blocks)
+    if (wh_holding_is_shared(h, block))
         return shared_by(h, wh_graph_mask(&h->graph, block));
     return h->paths.rows[h->paths.row_of[block]].holder;
 }

@@ -44,6 +44,10 @@ const char *wh_holding_creator(const struct wh_holding *h, uint32_t block);
  */
 const char *wh_holding_share_name(struct wh_holding *h, uint64_t mask);
 
+/* Do two or more paths without a common step lead to the block, from different variables? What a
+ * shared block dominates has one holder, the path through it, and is not shared itself. */
+int wh_holding_is_shared(const struct wh_holding *h, uint32_t block);
+
 /* What table gap says holds a block: a path's holder, 'shared: A + B' or 'lost'. NULL: no memory.
  */
 const char *wh_holding_holder(struct wh_holding *h, uint32_t block);

@@ -112,7 +112,7 @@ static int next_held(void *arg, struct wh_cell *c) {
     if (g->idom[b] < g->blocks)
         wh_cell_int(&c[5], (int64_t)nodes[g->idom[b]].allocation_id);
     wh_cell_int(&c[6], (int64_t)g->retained_bytes[b]);
-    wh_cell_int(&c[7], wh_graph_holders(g, b));
+    wh_cell_int(&c[7], wh_holding_is_shared(w->h, b) ? (int64_t)wh_graph_holders(g, b) : held);
     cell_size(&c[8], w->visible[b], WH_VISIBLE_UNKNOWN);
     if (w->acquirer_stacks)
         cell_size(&c[9], w->acquirer_stacks[b], 0);
