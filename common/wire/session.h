@@ -104,7 +104,6 @@ struct wh_process_slot {
     _Atomic uint64_t unwind_mismatch;  /* verify mode: fast walk and libunwind disagreed */
     _Atomic uint64_t sample_scale;     /* reserved for the sampled mode */
     _Atomic uint32_t disabled; /* tracing switched itself off; a NOTE says why if it could */
-    _Atomic uint32_t in_hook;  /* threads that passed a raised gate because their wait ran out */
     _Atomic uint32_t gate;     /* recorder: 1 = threads wait before entering the allocator (at most
                                   50 ms; also a futex word). A thread that was inside already
                                   shows it by its open block's busy */

@@ -249,5 +249,7 @@ int wh_block_next(struct wh_thread *t) {
     t->block = b;
     t->block_index = index;
     atomic_store_explicit(&wh_session_entry(s, index)->state, WH_BLOCK_OPEN, memory_order_release);
+    if (t->sequence > 1 && !t->ended)
+        wh_thread_rename(t); /* somebody else may have named us meanwhile */
     return 1;
 }
