@@ -366,12 +366,14 @@ static int rank_variables(struct resolver *r, uint32_t *rank_of) {
     return 0;
 }
 
-/* A word where the variable's type has no pointer (an integer, saved registers) is weak evidence.
- */
+/* References that are weak by what the variable's type says: a word where it has no pointer (an
+ * integer, saved registers), and what a std::weak_ptr watches without keeping it. */
 static void demote(const struct resolver *r, const struct wh_holder_variable *v,
                    struct wh_heap_edge *e) {
     uint64_t offset = r->heap->roots[e->from & ~WH_FROM_ROOT].start + e->from_offset - v->address;
-    if (v->type && v->is_named && e->edge_class > WH_EDGE_TAGGED &&
+    if (!v->type || !v->is_named || e->edge_class <= WH_EDGE_TAGGED)
+        return;
+    if (strncmp(wh_type_name(v->type), "std::weak_ptr<", 14) == 0 ||
         !wh_type_may_point(v->type, 0, offset))
         e->edge_class = WH_EDGE_TAGGED;
 }
