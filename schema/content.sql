@@ -109,6 +109,9 @@ CREATE TABLE snapshot(
     shared_bytes INTEGER,        -- of held_bytes: kept by two or more independent holders; NULL likewise
     untracked_bytes INTEGER,     -- live by the events but not in the image (no room, unreadable); NULL likewise
     gap_bytes INTEGER,           -- held bytes whose keeper the creator stack does not explain; NULL likewise
+    block_rows TEXT,             -- which of its blocks have rows in held, and edges into them in reference:
+                                 -- all, pooled (blocks of annotated pools alone: the trace would have been
+                                 -- too large; commands that need more add them); NULL = not analyzed yet
     unknown_blocks INTEGER NOT NULL DEFAULT 0, -- in-flight operations that had to be guessed
     caveats TEXT                 -- what the image could not show, one sentence a line; NULL = nothing
 );

@@ -18,7 +18,7 @@ CREATE TABLE root(
     effective_bytes INTEGER       -- reachable, shared bytes divided by their number of holders; NULL likewise
 );
 
--- One live block at a snapshot.
+-- One live block at a snapshot. Which blocks have rows: snapshot.block_rows.
 CREATE TABLE held(
     snapshot_id INTEGER NOT NULL,   -- snapshot.id
     allocation_id INTEGER NOT NULL, -- allocation.id
@@ -44,10 +44,13 @@ CREATE TABLE path(
     keeper TEXT,                  -- first container the creator stack does not explain, as
                                   -- 'field path [created by f]'; NULL = all explained: not hidden
     text TEXT NOT NULL,           -- every step from root to block
-    length INTEGER NOT NULL       -- edges in it
+    length INTEGER NOT NULL,      -- edges in it
+    objects INTEGER NOT NULL DEFAULT 0, -- blocks it ends at (count)
+    bytes INTEGER NOT NULL DEFAULT 0    -- their size
 );
 
--- One edge. Complete up to 5 million edges, above that the strongest 8 into each block.
+-- One edge. Complete up to 5 million edges, above that the strongest 8 into each block; of snapshots
+-- with block_rows = 'pooled' only those into blocks of annotated pools.
 CREATE TABLE reference(
     snapshot_id INTEGER NOT NULL,   -- snapshot.id
     from_allocation_id INTEGER,     -- allocation.id it lies in; NULL = it lies in a root

@@ -25,17 +25,23 @@ static const struct wh_column columns[] = {
     {"stack", WH_COLUMN_TEXT, NULL, 120},
 };
 
+static int open_complete(struct wh_call *call, const char *path, const char *wanted,
+                         struct wh_store **store, int64_t *snapshot) {
+    int rc = wh_call_open_snapshot_of(call, path, wanted, store, snapshot);
+    return rc ? rc : wh_call_need_rows(call, store, *snapshot);
+}
+
 /* "FILE:SNAP"; a file that has the whole text as its name wins.
  */
 static int open_side(struct wh_call *call, const char *operand, struct wh_store **store,
                      int64_t *snapshot) {
     const char *colon = strrchr(operand, ':');
     if (!colon || access(operand, F_OK) == 0)
-        return wh_call_open_snapshot_of(call, operand, NULL, store, snapshot);
+        return open_complete(call, operand, NULL, store, snapshot);
     char *path = strndup(operand, (size_t)(colon - operand));
     if (!path)
         return wh_fail(&call->error, WH_ESYSTEM, "no memory");
-    int rc = wh_call_open_snapshot_of(call, path, colon[1] ? colon + 1 : NULL, store, snapshot);
+    int rc = open_complete(call, path, colon[1] ? colon + 1 : NULL, store, snapshot);
     free(path);
     return rc;
 }

@@ -60,9 +60,8 @@ static const char by_path_sql[] =
     "FROM b), "
     "top AS (SELECT name, group_concat(creator, ', ') creators FROM "
     "  (SELECT name, creator FROM ranked WHERE rank <= 3 ORDER BY name, rank) GROUP BY name), "
-    "o AS (SELECT p.holder name, sum(a.size_bytes) bytes FROM held h JOIN path p ON p.id = "
-    "h.path_id "
-    "  JOIN allocation a ON a.id = h.allocation_id WHERE h.snapshot_id = ?3 GROUP BY p.holder) "
+    "o AS (SELECT p.holder name, sum(p.bytes) bytes FROM path p WHERE p.snapshot_id = ?3 "
+    "GROUP BY p.holder) "
     "SELECT sum(b.bytes) - sum(b.shared), sum(b.shared), sum(b.bytes), sum(b.objects), "
     "  CASE WHEN sum(b.pinned) > 0 THEN CAST(sum(b.pinned) AS REAL) / max(sum(b.visible), 1) END, "
     "  CASE WHEN ?3 IS NOT NULL THEN sum(b.bytes) - coalesce(max(o.bytes), 0) END, "
@@ -156,6 +155,8 @@ static int run(struct wh_call *call) {
     int64_t snapshot = 0, since = 0;
     const char *earlier = wh_arguments_text(&call->args, "since");
     int rc = wh_call_open_snapshot(call, 0, &store, &snapshot);
+    if (!rc)
+        rc = wh_call_need_rows(call, &store, snapshot);
     if (!rc && earlier)
         rc = wh_call_find_snapshot(call, store, earlier, &since);
     if (!rc)

@@ -123,6 +123,8 @@ static int run(struct wh_call *call) {
     if (!rc)
         rc = wh_call_open_snapshot(call, 0, &store, &snapshot);
     if (!rc)
+        rc = wh_call_need_rows(call, &store, snapshot);
+    if (!rc)
         rc = wh_frames_load(store, &frames, &call->error);
     if (!rc)
         rc = wh_query_open(store, sql, &q, &call->error);

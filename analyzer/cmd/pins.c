@@ -82,6 +82,8 @@ static int run(struct wh_call *call) {
     int64_t snapshot = 0;
     int rc = wh_call_open_snapshot(call, 0, &store, &snapshot);
     if (!rc)
+        rc = wh_call_need_rows(call, &store, snapshot);
+    if (!rc)
         rc = wh_call_output(call, &out);
     if (rc) {
         wh_store_close(store);

@@ -1,6 +1,9 @@
 /* Opening a trace for questions about holders. */
 #include "snapshot_call.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "analyzer/holder/holder.h"
 #include "analyzer/symbol/symbol.h"
 #include "base/units.h"
@@ -85,6 +88,23 @@ int wh_call_open_snapshot(struct wh_call *call, int operand, struct wh_store **r
     return wh_call_open_snapshot_of(call, call->args.operands[operand],
                                     wh_arguments_text(&call->args, "snapshot"), ret_store,
                                     ret_snapshot);
+}
+
+int wh_call_need_rows(struct wh_call *call, struct wh_store **store, int64_t snapshot) {
+    int64_t partial;
+    int rc =
+        one_number(*store, "SELECT count(*) FROM snapshot WHERE id = ?1 AND block_rows = 'pooled'",
+                   NULL, snapshot, &partial, &call->error);
+    char *path = rc || !partial ? NULL : strdup(wh_store_path(*store));
+    if (rc || !partial)
+        return rc;
+    if (!path)
+        return wh_fail(&call->error, WH_ESYSTEM, "no memory");
+    wh_store_close(*store);
+    *store = NULL;
+    rc = wh_store_open(path, WH_STORE_WRITE, store, &call->error);
+    free(path);
+    return rc ? rc : wh_holder_complete(*store, snapshot, &call->error);
 }
 
 int wh_call_finish(struct wh_call *call, struct wh_output *out, struct wh_store *store, int rc) {

@@ -28,6 +28,11 @@ int wh_call_open_snapshot_of(struct wh_call *call, const char *path, const char 
 int wh_call_find_snapshot(struct wh_call *call, struct wh_store *store, const char *wanted,
                           int64_t *ret_snapshot);
 
+/* Tables held and reference are complete for the snapshot when this returns 0: of earlier snapshots
+ * of large programs the recorder leaves them out (snapshot.block_rows). May reopen the store, for
+ * writing; *store may be NULL after a failure. */
+int wh_call_need_rows(struct wh_call *call, struct wh_store **store, int64_t snapshot);
+
 /* Ends a result: the output's own failure counts when there was none before. */
 int wh_call_finish(struct wh_call *call, struct wh_output *out, struct wh_store *store, int rc);
 

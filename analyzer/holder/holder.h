@@ -4,6 +4,8 @@
 #ifndef WH_HOLDER_HOLDER_H
 #define WH_HOLDER_HOLDER_H
 
+#include <stdint.h>
+
 #include "base/error.h"
 #include "schema/store.h"
 
@@ -11,6 +13,14 @@
  * nothing is new. The store must be open for writing. A snapshot without a heap is left as it is.
  */
 int wh_holder_resolve(struct wh_store *store, struct wh_error *error);
+
+/* The same with another limit for the rows of held and reference together that snapshots get which
+ * are not the last one of their process. */
+int wh_holder_resolve_within(struct wh_store *store, uint64_t rows_max, struct wh_error *error);
+
+/* Gives a snapshot the rows of held and reference that wh_holder_resolve() left out
+ * (snapshot.block_rows is 'pooled'). The store must be open for writing. */
+int wh_holder_complete(struct wh_store *store, int64_t snapshot_id, struct wh_error *error);
 
 /* As wh_holder_resolve() after dropping what was concluded: for better names or new rules. */
 int wh_holder_resolve_again(struct wh_store *store, struct wh_error *error);

@@ -35,6 +35,24 @@ static int by_birth(const void *a, const void *b, void *nodes) {
     return x->allocation_id < y->allocation_id ? -1 : x->allocation_id > y->allocation_id;
 }
 
+/* Blocks by birth. alloc_order is a rank, so a block's place is known without comparing; only a
+ * file that somebody else wrote needs the sort. */
+static void order_by_birth(struct wh_holding *h) {
+    uint32_t blocks = h->heap.node_count, placed = 0;
+    memset(h->order, 0xff, blocks * sizeof(*h->order));
+    for (; placed < blocks; placed++) {
+        uint32_t rank = h->heap.nodes[placed].alloc_order;
+        if (rank >= blocks || h->order[rank] != UINT32_MAX)
+            break;
+        h->order[rank] = placed;
+    }
+    if (placed == blocks)
+        return;
+    for (uint32_t i = 0; i < blocks; i++)
+        h->order[i] = i;
+    qsort_r(h->order, blocks, sizeof(*h->order), by_birth, h->heap.nodes);
+}
+
 /* Blocks by birth and each block's slice of the edges, which are sorted by source. */
 static int index_heap(struct wh_holding *h, struct wh_error *error) {
     uint32_t blocks = h->heap.node_count;
@@ -42,13 +60,7 @@ static int index_heap(struct wh_holding *h, struct wh_error *error) {
     h->first_edge = calloc((size_t)blocks + 1, sizeof(*h->first_edge));
     if (!h->order || !h->first_edge)
         return wh_fail(error, WH_ESYSTEM, "no memory for %u blocks", blocks);
-    int sorted = 1;
-    for (uint32_t i = 0; i < blocks; i++) {
-        h->order[i] = i;
-        sorted &= i == 0 || h->heap.nodes[i - 1].alloc_order < h->heap.nodes[i].alloc_order;
-    }
-    if (!sorted)
-        qsort_r(h->order, blocks, sizeof(*h->order), by_birth, h->heap.nodes);
+    order_by_birth(h);
     uint64_t edge = 0;
     for (uint32_t b = 0; b < blocks; b++) {
         h->first_edge[b] = edge;

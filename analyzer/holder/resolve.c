@@ -1,4 +1,9 @@
-/* wh_holder_resolve(): one snapshot after the other, each in a transaction of its own. */
+/* wh_holder_resolve(): one snapshot after the other, each in a transaction of its own.
+ *
+ * Every snapshot gets its sums, roots, paths, gap and share groups. Rows for each block and edge
+ * are a hundred times as many, so they are rationed: the last snapshot of each process always has
+ * them, then those that somebody asked for, then the others, newest first, while all together stay
+ * below a limit. The rest can be completed any time: their heaps stay in the trace. */
 #include <stdlib.h>
 
 #include "analyzer/holder/acquirer.h"
@@ -7,8 +12,12 @@
 #include "analyzer/holder/holding.h"
 #include "analyzer/holder/rows.h"
 #include "analyzer/holder/visible.h"
+#include "base/string.h"
 
-static int resolve_one(struct wh_store *store, int64_t snapshot_id, struct wh_error *error) {
+#define OPTIONAL_ROWS_MAX 2000000 /* held and reference together, of what need not have them */
+
+static int resolve_one(struct wh_store *store, int64_t snapshot_id, enum wh_block_rows block_rows,
+                       struct wh_error *error) {
     struct wh_holding *h = NULL;
     struct wh_gap gap = {0};
     struct wh_acquirers acquirers = {0};
@@ -24,7 +33,7 @@ static int resolve_one(struct wh_store *store, int64_t snapshot_id, struct wh_er
     if (status == 0)
         status = wh_store_begin(store, error);
     if (status == 0) {
-        status = wh_rows_write(h, &gap, visible, acquirers.stacks, error);
+        status = wh_rows_write(h, &gap, visible, &acquirers, block_rows, error);
         if (status == 0)
             status = wh_store_commit(store, error);
         else
@@ -37,34 +46,91 @@ static int resolve_one(struct wh_store *store, int64_t snapshot_id, struct wh_er
     return status;
 }
 
-/* The next snapshot after `after` that waits: 0 = none. */
-static int next_waiting(struct wh_store *store, int64_t after, int64_t *ret,
-                        struct wh_error *error) {
+/* A snapshot that waits. */
+struct waiting {
+    int64_t id;
+    enum wh_block_rows block_rows;
+};
+
+/* In the order in which rows are granted. */
+static int list_waiting(struct wh_store *store, uint64_t rows_max, struct waiting **ret,
+                        size_t *ret_count, struct wh_error *error) {
     struct wh_query *q;
+    size_t room = 0;
+    uint64_t optional = 0;
     int status = wh_query_open(
         store,
-        "SELECT min(id) FROM snapshot WHERE held_bytes IS NULL AND id > ?1 AND EXISTS "
-        "(SELECT 1 FROM snapshot_chunk c WHERE c.snapshot_id = snapshot.id)",
+        "SELECT s.id, s.rows, s.is_last FROM (SELECT s.id, sum(c.count) AS rows, s.reason,"
+        " s.id = (SELECT max(t.id) FROM snapshot t WHERE t.process_id = s.process_id) AS is_last"
+        " FROM snapshot s JOIN snapshot_chunk c ON c.snapshot_id = s.id AND c.part IN (0, 2)"
+        " WHERE s.held_bytes IS NULL GROUP BY s.id) s"
+        " ORDER BY s.is_last DESC, s.reason IN ('api', 'command') DESC, s.id DESC",
         &q, error);
-    if (status < 0)
-        return status;
-    wh_query_bind_int(q, 1, after);
-    status = wh_query_step(q, error);
-    *ret = status > 0 ? wh_query_int(q, 0) : 0;
+    while (status == 0 && (status = wh_query_step(q, error)) > 0) {
+        struct waiting w = {wh_query_int(q, 0), WH_BLOCK_ROWS_ALL};
+        uint64_t rows = (uint64_t)wh_query_int(q, 1);
+        int is_last = wh_query_int(q, 2) != 0;
+        if (!is_last && optional + rows > rows_max)
+            w.block_rows = WH_BLOCK_ROWS_POOLED;
+        else if (!is_last)
+            optional += rows;
+        status = wh_array_reserve(ret, &room, *ret_count + 1, sizeof(**ret)) < 0
+                     ? wh_fail(error, WH_ESYSTEM, "no memory for a list of snapshots")
+                     : 0;
+        if (status == 0)
+            (*ret)[(*ret_count)++] = w;
+    }
     wh_query_close(q);
-    return status < 0 ? status : 0;
+    return status;
+}
+
+static int by_id(const void *a, const void *b) {
+    const struct waiting *x = a, *y = b;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+int wh_holder_resolve_within(struct wh_store *store, uint64_t rows_max, struct wh_error *error) {
+    struct waiting *list = NULL;
+    size_t count = 0;
+    int status = list_waiting(store, rows_max, &list, &count, error);
+    if (count)
+        qsort(list, count, sizeof(*list), by_id);
+    for (size_t i = 0; i < count && status == 0; i++)
+        status = resolve_one(store, list[i].id, list[i].block_rows, error);
+    free(list);
+    return status;
 }
 
 int wh_holder_resolve(struct wh_store *store, struct wh_error *error) {
-    int64_t id = 0;
-    for (;;) {
-        int status = next_waiting(store, id, &id, error);
-        if (status < 0 || id == 0)
-            return status;
-        status = resolve_one(store, id, error);
+    return wh_holder_resolve_within(store, OPTIONAL_ROWS_MAX, error);
+}
+
+/* Drops what was concluded about one snapshot. */
+static int forget(struct wh_store *store, int64_t snapshot_id, struct wh_error *error) {
+    static const char *const statements[] = {
+        "DELETE FROM root WHERE snapshot_id = ?1",
+        "DELETE FROM held WHERE snapshot_id = ?1",
+        "DELETE FROM path WHERE snapshot_id = ?1",
+        "DELETE FROM gap WHERE snapshot_id = ?1",
+        "DELETE FROM reference WHERE snapshot_id = ?1",
+        "DELETE FROM share_group WHERE snapshot_id = ?1",
+        "UPDATE snapshot SET held_bytes = NULL, block_rows = NULL WHERE id = ?1"};
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < sizeof(statements) / sizeof(*statements); i++) {
+        struct wh_query *q;
+        status = wh_query_open(store, statements[i], &q, error);
         if (status < 0)
-            return status;
+            break;
+        wh_query_bind_int(q, 1, snapshot_id);
+        status = wh_query_step(q, error);
+        wh_query_close(q);
     }
+    return status < 0 ? status : 0;
+}
+
+int wh_holder_complete(struct wh_store *store, int64_t snapshot_id, struct wh_error *error) {
+    int status = forget(store, snapshot_id, error);
+    return status < 0 ? status : resolve_one(store, snapshot_id, WH_BLOCK_ROWS_ALL, error);
 }
 
 int wh_holder_resolve_again(struct wh_store *store, struct wh_error *error) {
@@ -72,7 +138,8 @@ int wh_holder_resolve_again(struct wh_store *store, struct wh_error *error) {
         store,
         "DELETE FROM root; DELETE FROM held; DELETE FROM path; DELETE FROM reference;"
         "DELETE FROM gap; DELETE FROM share_group; UPDATE snapshot SET held_bytes = NULL,"
-        "lost_bytes = NULL, shared_bytes = NULL, untracked_bytes = NULL, gap_bytes = NULL",
+        "lost_bytes = NULL, shared_bytes = NULL, untracked_bytes = NULL, gap_bytes = NULL,"
+        "block_rows = NULL",
         error);
     return status < 0 ? status : wh_holder_resolve(store, error);
 }

@@ -1,5 +1,7 @@
 /* The rows of root, path, held, reference, gap, share_group and the sums in snapshot. Each table is
- * one iterator over flat arrays; ids go on from what the trace has. */
+ * one iterator over flat arrays; ids go on from what the trace has. What is large are held and
+ * reference, one row a block and an edge: of snapshots that are not written in full, only blocks of
+ * annotated pools have them. */
 #include "analyzer/holder/rows.h"
 
 #include <stdlib.h>
@@ -10,11 +12,13 @@ struct writer {
     struct wh_holding *h;
     const struct wh_gap *gap;
     const uint64_t *visible;
-    const uint32_t *acquirer_stacks;
+    const struct wh_acquirers *acquirers;
+    enum wh_block_rows block_rows;
     int64_t root_id, path_id; /* the first ones of this snapshot */
     uint64_t at;              /* iterator */
     uint32_t *per_block;      /* reference: rows written into each block, by strength */
     uint32_t *by_allocation;  /* blocks in the order of table held's key */
+    uint32_t *variable_of;    /* per block: where its strongest path begins */
     unsigned edge_class;
     int all_edges;
 };
@@ -68,14 +72,28 @@ static int next_path(void *arg, struct wh_cell *c) {
     wh_cell_text(&c[4], row->keeper);
     wh_cell_text(&c[5], row->text);
     wh_cell_int(&c[6], row->length);
+    wh_cell_int(&c[7], row->objects);
+    wh_cell_int(&c[8], (int64_t)row->bytes);
     return 1;
 }
 
-static uint32_t root_of(const struct wh_graph *g, uint32_t block) {
-    uint32_t v = block;
-    while (v < g->blocks)
-        v = g->tree_parent[v];
-    return v - g->blocks;
+/* Every step up the tree is taken once: what was passed on the way gets the answer too. */
+static void find_variables(const struct wh_graph *g, uint32_t *variable_of) {
+    for (uint32_t b = 0; b < g->blocks; b++)
+        variable_of[b] = WH_GRAPH_NONE;
+    for (uint32_t b = 0; b < g->blocks; b++) {
+        uint32_t v = b;
+        while (v < g->blocks && variable_of[v] == WH_GRAPH_NONE)
+            v = g->tree_parent[v];
+        uint32_t variable = v < g->blocks ? variable_of[v] : v - g->blocks;
+        for (v = b; v < g->blocks && variable_of[v] == WH_GRAPH_NONE; v = g->tree_parent[v])
+            variable_of[v] = variable;
+    }
+}
+
+static int has_rows(const struct writer *w, uint32_t block) {
+    return w->block_rows == WH_BLOCK_ROWS_ALL ||
+           (w->acquirers->names && w->acquirers->names[block]);
 }
 
 static const char *state_name(uint8_t lost_state) {
@@ -99,14 +117,14 @@ static int next_held(void *arg, struct wh_cell *c) {
             return 0;
         b = w->by_allocation[w->at++];
     } while (
-        !nodes[b].allocation_id ||
+        !nodes[b].allocation_id || !has_rows(w, b) ||
         (w->at > 1 && nodes[w->by_allocation[w->at - 2]].allocation_id == nodes[b].allocation_id));
     int held = g->lost_state[b] == WH_LOST_NOT;
     wh_cell_int(&c[0], w->h->snapshot_id);
     wh_cell_int(&c[1], (int64_t)nodes[b].allocation_id);
     wh_cell_text(&c[2], state_name(g->lost_state[b]));
     if (held) {
-        wh_cell_int(&c[3], w->root_id + (int64_t)root_of(g, b));
+        wh_cell_int(&c[3], w->root_id + (int64_t)w->variable_of[b]);
         wh_cell_int(&c[4], w->path_id + (int64_t)w->h->paths.row_of[b]);
     }
     if (g->idom[b] < g->blocks)
@@ -114,8 +132,8 @@ static int next_held(void *arg, struct wh_cell *c) {
     wh_cell_int(&c[6], (int64_t)g->retained_bytes[b]);
     wh_cell_int(&c[7], wh_holding_is_shared(w->h, b) ? (int64_t)wh_graph_holders(g, b) : held);
     cell_size(&c[8], w->visible[b], WH_VISIBLE_UNKNOWN);
-    if (w->acquirer_stacks)
-        cell_size(&c[9], w->acquirer_stacks[b], 0);
+    if (w->acquirers->stacks)
+        cell_size(&c[9], w->acquirers->stacks[b], 0);
     wh_cell_int(&c[10], held ? g->strength[b] : -1);
     wh_cell_int(&c[11], g->lost_cycle[b]);
     return 1;
@@ -159,6 +177,8 @@ static int next_reference(void *arg, struct wh_cell *c) {
                 return 0;
         }
         const struct wh_heap_edge *e = &heap->edges[w->at];
+        if (!has_rows(w, e->to))
+            continue;
         if (w->all_edges)
             break;
         if (e->edge_class == w->edge_class && w->per_block[e->to] < WH_REFERENCE_PER_BLOCK) {
@@ -232,7 +252,8 @@ static int write_sums(const struct writer *w, struct wh_error *error) {
     int status =
         wh_query_open(w->h->store,
                       "UPDATE snapshot SET held_bytes = ?2, lost_bytes = ?3, shared_bytes = ?4, "
-                      "gap_bytes = ?5, untracked_bytes = live_bytes - ?6 WHERE id = ?1",
+                      "gap_bytes = ?5, untracked_bytes = live_bytes - ?6, block_rows = ?7 "
+                      "WHERE id = ?1",
                       &q, error);
     if (status < 0)
         return status;
@@ -242,6 +263,7 @@ static int write_sums(const struct writer *w, struct wh_error *error) {
     wh_query_bind_int(q, 4, (int64_t)w->gap->shared_bytes);
     wh_query_bind_int(q, 5, (int64_t)w->gap->hidden_bytes);
     wh_query_bind_int(q, 6, (int64_t)(w->gap->held_bytes + w->gap->lost_bytes));
+    wh_query_bind_text(q, 7, w->block_rows == WH_BLOCK_ROWS_ALL ? "all" : "pooled");
     status = wh_query_step(q, error);
     wh_query_close(q);
     return status < 0 ? status : 0;
@@ -267,7 +289,8 @@ static int write_all(struct writer *w, struct wh_error *error) {
             "exclusive_bytes, reachable_bytes, effective_bytes",
             next_root, error);
     if (status == 0)
-        status = insert(w, "path", "id, snapshot_id, root_id, holder, keeper, text, length",
+        status = insert(w, "path",
+                        "id, snapshot_id, root_id, holder, keeper, text, length, objects, bytes",
                         next_path, error);
     if (status == 0)
         status = insert(
@@ -293,28 +316,45 @@ static int write_all(struct writer *w, struct wh_error *error) {
     return status == 0 ? write_sums(w, error) : status;
 }
 
+/* Blocks in the order of their allocations, so that held is written from left to right. */
+static void order_blocks(struct writer *w) {
+    const struct wh_heap_node *nodes = w->h->heap.nodes;
+    uint32_t blocks = w->h->graph.blocks;
+    int sorted = 1;
+    for (uint32_t i = 0; i < blocks; i++) {
+        w->by_allocation[i] = w->h->order[i]; /* by birth: mostly that very order */
+        sorted &= i == 0 || nodes[w->by_allocation[i - 1]].allocation_id <=
+                                nodes[w->by_allocation[i]].allocation_id;
+    }
+    if (!sorted)
+        qsort_r(w->by_allocation, blocks, sizeof(*w->by_allocation), by_allocation_id,
+                w->h->heap.nodes);
+}
+
 int wh_rows_write(struct wh_holding *h, const struct wh_gap *gap, const uint64_t *visible,
-                  const uint32_t *acquirer_stacks, struct wh_error *error) {
+                  const struct wh_acquirers *acquirers, enum wh_block_rows block_rows,
+                  struct wh_error *error) {
     struct writer w = {.h = h,
                        .gap = gap,
                        .visible = visible,
-                       .acquirer_stacks = acquirer_stacks,
+                       .acquirers = acquirers,
+                       .block_rows = block_rows,
                        .edge_class = WH_EDGE_TYPED,
                        .all_edges = h->heap.edge_count <= WH_REFERENCE_ROWS_MAX};
     uint32_t blocks = h->graph.blocks ? h->graph.blocks : 1;
     w.per_block = w.all_edges ? NULL : calloc(blocks, sizeof(*w.per_block));
     w.by_allocation = malloc(blocks * sizeof(*w.by_allocation));
-    int status = (w.all_edges || w.per_block) && w.by_allocation
+    w.variable_of = malloc(blocks * sizeof(*w.variable_of));
+    int status = (w.all_edges || w.per_block) && w.by_allocation && w.variable_of
                      ? 0
                      : wh_fail(error, WH_ESYSTEM, "no memory for the rows of %u blocks", blocks);
     if (status == 0) {
-        for (uint32_t i = 0; i < h->graph.blocks; i++)
-            w.by_allocation[i] = i;
-        qsort_r(w.by_allocation, h->graph.blocks, sizeof(*w.by_allocation), by_allocation_id,
-                h->heap.nodes);
+        order_blocks(&w);
+        find_variables(&h->graph, w.variable_of);
         status = write_all(&w, error);
     }
     free(w.per_block);
     free(w.by_allocation);
+    free(w.variable_of);
     return status;
 }

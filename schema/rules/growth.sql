@@ -11,11 +11,9 @@
 -- handbook: none: the general method, two profiles and their difference.
 WITH me AS (SELECT process_id FROM snapshot WHERE id = ?1),
 at AS (
-    SELECT s.id, p.text, sum(a.size_bytes) AS bytes, count(*) AS objects
+    SELECT s.id, p.text, sum(p.bytes) AS bytes, sum(p.objects) AS objects
     FROM snapshot s
-    JOIN held h ON h.snapshot_id = s.id
-    JOIN allocation a ON a.id = h.allocation_id
-    JOIN path p ON p.id = h.path_id
+    JOIN path p ON p.snapshot_id = s.id
     WHERE s.process_id = (SELECT process_id FROM me) AND s.id <= ?1
     GROUP BY s.id, p.text),
 step AS (SELECT *, lag(bytes) OVER (PARTITION BY text ORDER BY id) AS before FROM at),
