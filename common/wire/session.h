@@ -110,6 +110,9 @@ struct wh_process_slot {
     _Atomic uint32_t request;  /* enum wh_request_state, also a futex word */
     _Atomic uint32_t request_tid;
     _Atomic uint32_t request_reason; /* enum wh_snapshot_reason */
+    _Atomic uint64_t
+        request_registers; /* address of the gregs (ucontext.h) that the asking thread's
+                              code had, where that thread is in a signal handler; 0 */
     char request_label[64];
     uint64_t agent_syscall; /* address of a `syscall; int3` in the library, for the recorder */
     uint64_t library_start, library_end;       /* our own mapping: never a root */

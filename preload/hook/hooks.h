@@ -79,6 +79,13 @@
     X(dlmopen, void *, (Lmid_t, const char *, int))                                                \
     X(pthread_setname_np, int, (pthread_t, const char *))                                          \
     X(dl_iterate_phdr, int, (int (*)(struct dl_phdr_info *, size_t, void *), void *))              \
+    X(sigaction, int, (int, const struct sigaction *, struct sigaction *))                         \
+    X(signal, sighandler_t, (int, sighandler_t))                                                   \
+    X(bsd_signal, sighandler_t, (int, sighandler_t))                                               \
+    X(ssignal, sighandler_t, (int, sighandler_t))                                                  \
+    X(sysv_signal, sighandler_t, (int, sighandler_t))                                              \
+    X(__sysv_signal, sighandler_t, (int, sighandler_t))                                            \
+    X(sigset, sighandler_t, (int, sighandler_t))                                                   \
     X(__libc_start_main, int,                                                                      \
       (int (*)(int, char **, char **), int, char **, void (*)(void), void (*)(void),               \
        void (*)(void), void *))

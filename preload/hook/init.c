@@ -237,6 +237,9 @@ static void start(void) {
     if (path && !secure)
         use_session(path);
     is_bare = bare != NULL;
+    if (atomic_load(wh_process.run) == WH_RUN_ON &&
+        wh_process.session->flags & WH_SESSION_SNAPSHOT_EXIT)
+        wh_last_signals_arm();
     if (atomic_load(wh_process.run) != WH_RUN_ON)
         atomic_fetch_or(wh_process.run, WH_RUN_OFF);
     atomic_store(&start_state, START_DONE);

@@ -4,8 +4,10 @@
  *
  * The exit snapshot is taken where exit() begins: what atexit handlers and destructors free was
  * still held until then, and that is what a leak is. */
+#include <errno.h>
 #include <linux/futex.h>
 #include <malloc.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +23,7 @@ int wh_is_vforked(void) {
 
 void wh_process_forked(void) {
     atomic_store(&requesting, 0);
+    wh_last_signals_forked();
 }
 
 static int is_traced(void) {
@@ -43,6 +46,8 @@ static void await_answer(void) {
         uint64_t now = atomic_load(&s->recorder_beat);
         still = now == beat ? still + 1 : 0;
         beat = now;
+        if (still == 3 && wh_sys2(SYS_kill, atomic_load(&s->recorder_pid), 0) == -ESRCH)
+            return;
     }
 }
 
@@ -58,29 +63,52 @@ static void say_modules(uintptr_t frame) {
     wh_leave(scope);
 }
 
-void wh_request_snapshot(uint32_t reason, const char *label) {
-    struct wh_process_slot *slot = wh_process.slot;
+/* The right to ask, for this thread. A signal handler may have interrupted who has it. */
+static int take_turn(struct wh_process_slot *slot, int rounds) {
     const struct timespec pause = {0, 10000000};
-    if (!is_traced() || !atomic_load(&wh_process.session->recorder_pid) ||
-        atomic_load(&wh_process.session->stop))
-        return;
-    uint32_t expected = 0;
-    for (int i = 0; !atomic_compare_exchange_strong(&requesting, &expected, 1); i++) {
-        if (i == 3000)
-            return;
+    uint32_t expected = 0, tid = (uint32_t)wh_sys0(SYS_gettid);
+    for (int i = 0; !atomic_compare_exchange_strong(&requesting, &expected, tid); i++) {
+        if (i == rounds || expected == tid)
+            return 0;
         expected = 0;
         wh_sys2(SYS_nanosleep, &pause, NULL);
     }
-    if (reason == WH_SNAP_EXIT ||
-        reason == WH_SNAP_API) /* not inside the loader, as a signal may be */
-        say_modules(WH_FRAME);
-    atomic_store(&slot->request_tid, (uint32_t)wh_sys0(SYS_gettid));
+    atomic_store(&slot->request_tid, tid);
+    return 1;
+}
+
+static int has_recorder(void) {
+    return is_traced() && atomic_load(&wh_process.session->recorder_pid) &&
+           !atomic_load(&wh_process.session->stop);
+}
+
+static void ask(uint32_t reason, const char *label, const void *registers) {
+    struct wh_process_slot *slot = wh_process.slot;
+    atomic_store(&slot->request_registers, (uintptr_t)registers);
     atomic_store(&slot->request_reason, reason);
     wh_append(slot->request_label, slot->request_label + sizeof slot->request_label, label);
     atomic_store(&slot->request, WH_REQUEST_ASKED);
     await_answer();
     atomic_store(&slot->request, WH_REQUEST_NONE);
+    atomic_store(&slot->request_registers, 0);
     atomic_store(&requesting, 0);
+}
+
+void wh_request_snapshot(uint32_t reason, const char *label) {
+    if (!has_recorder() || !take_turn(wh_process.slot, 3000))
+        return;
+    say_modules(WH_FRAME);
+    ask(reason, label, NULL);
+}
+
+void wh_request_last_snapshot(int number, const void *registers) {
+    static const char *const names[] = {
+        [SIGINT] = "SIGINT", [SIGTERM] = "SIGTERM", [SIGABRT] = "SIGABRT", [SIGSEGV] = "SIGSEGV",
+        [SIGBUS] = "SIGBUS", [SIGFPE] = "SIGFPE",   [SIGILL] = "SIGILL"};
+    if (!atomic_load(wh_process.run) || atomic_load(&ending) == wh_process.image ||
+        !has_recorder() || !take_turn(wh_process.slot, 500))
+        return;
+    ask(WH_SNAP_SIGNAL, names[number], registers);
 }
 
 /* ---- exit

@@ -422,6 +422,16 @@ void wh_process_forked(void);
 void wh_mappings_forked(void); /* mappings.c */
 /* Asks the recorder for a snapshot and waits for it, 30 s at most. Outside the guard. */
 void wh_request_snapshot(uint32_t reason, const char *label);
+/* Out of a signal handler that ends the process: asks for the last snapshot, unless there is one
+ * from the exit. registers: gregs of the interrupted code, which stand for the asking thread's. */
+void wh_request_last_snapshot(int number, const void *registers);
+
+/* ---- last_signal.c -----------------------------------------------------------------------------
+ */
+
+void wh_last_signals_arm(void);
+void wh_last_signals_forked(void);
+
 /* Makes a session and a recorder for it; its path, or NULL: said on stderr, run untraced. */
 const char *wh_bare_start(char **environment);
 void wh_bare_announce(const char *path);

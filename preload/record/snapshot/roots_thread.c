@@ -14,6 +14,7 @@
 
 #define FRAMES_MAX 4096u
 #define RED_ZONE   128u
+#define GUARD_MAX  65536u /* sp of a stack that ran over is at most so far below it */
 #define CACHED_TOP 16384u /* a thread's descriptor lies so close to its stack's end */
 
 struct frame {
@@ -173,11 +174,19 @@ static void add_gaps(struct wh_extract *x, uint64_t start, uint64_t end, enum wh
     }
 }
 
+/* The mapping that sp is in; a stack that has run over into its guard is the one above. */
+static const struct wh_mapping *find_stack(const struct wh_frozen *f, uint64_t sp) {
+    const struct wh_mapping *m = wh_maps_find(f, sp);
+    for (uint64_t at = sp; (!m || !m->readable) && at - sp < GUARD_MAX; at += 4096)
+        m = wh_maps_find(f, at);
+    return m && m->readable ? m : NULL;
+}
+
 static void add_thread(struct unwinder *u, struct wh_layout *layout,
                        const struct wh_frozen_thread *t) {
     struct wh_extract *x = u->x;
     uint64_t sp = t->registers[WH_REG_RSP], tp = t->thread_pointer;
-    const struct wh_mapping *stack = wh_maps_find(x->f, sp),
+    const struct wh_mapping *stack = find_stack(x->f, sp),
                             *own = tp ? wh_maps_find(x->f, tp) : NULL;
     uint32_t node = wh_index_find(&x->index, sp);
     uint64_t end = stack ? stack->end : 0;

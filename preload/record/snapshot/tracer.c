@@ -17,6 +17,7 @@
 #include <dirent.h>
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define STOP_NS_MAX 100000000u /* longest wait for a thread to stop */
@@ -267,6 +269,29 @@ static void copy_registers(const struct user_regs_struct *r, struct wh_frozen_th
     thread->has_registers = true;
 }
 
+/* A thread that asks out of a signal handler: its registers are those of the interrupted code. */
+static void look_behind_signal(struct wh_tracer *t, struct wh_frozen_thread *thread) {
+    uint64_t at = t->slot ? atomic_load(&t->slot->request_registers) : 0;
+    if (!at || atomic_load(&t->slot->request) != WH_REQUEST_ASKED ||
+        (pid_t)atomic_load(&t->slot->request_tid) != thread->tid)
+        return;
+    char path[64];
+    greg_t r[NGREG];
+    (void)snprintf(path, sizeof path, "/proc/%d/mem", (int)t->frozen->pid);
+    int memory = open(path, O_RDONLY | O_CLOEXEC);
+    if (memory < 0)
+        return;
+    if (pread(memory, r, sizeof r, (off_t)at) == (ssize_t)sizeof r) {
+        static const uint8_t in_dwarf_order[WH_REGS] = {
+            REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8,
+            REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
+        for (unsigned i = 0; i < WH_REGS; i++)
+            thread->registers[i] = (uint64_t)r[in_dwarf_order[i]];
+        thread->in_syscall = false;
+    }
+    close(memory);
+}
+
 static int remember_threads(struct wh_tracer *t) {
     struct wh_frozen *f = t->frozen;
     f->threads = calloc(t->count + 1, sizeof *f->threads);
@@ -283,6 +308,7 @@ static int remember_threads(struct wh_tracer *t) {
             copy_registers(&tracee->registers, thread);
         else
             read_blocked(f->pid, thread);
+        look_behind_signal(t, thread);
     }
     return WH_OK;
 }
