@@ -18,6 +18,7 @@
 #include "record/recorder.h"
 #include "record/snapshot.h"
 
+#define COPY_BYTES_MIN    (256u << 10) /* live: a program that ends with less is read as it stands */
 #define READERS_MAX       2u
 #define PEAK_PAUSE_NS     100000000u
 #define PEAK_BYTES_MIN    (1u << 20)
@@ -92,6 +93,7 @@ static void frozen(void *arg) {
     image->pair.snapshot_number = image->pair.last_number;
     m->snap->live_objects = image->pair.ledger.live_objects;
     m->snap->live_bytes = image->pair.ledger.live_bytes;
+    m->job->no_copy = m->snap->reason == WH_SNAP_EXIT && m->snap->live_bytes < COPY_BYTES_MIN;
     m->snap->at_ns = now; /* ticks until the clock is known */
 }
 

@@ -13,6 +13,7 @@
 #ifndef WH_RECORD_SNAPSHOT_H
 #define WH_RECORD_SNAPSHOT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -46,6 +47,9 @@ struct wh_snapshot_job {
      * live set. Must be quick: it is part of the pause. */
     void (*frozen)(void *arg);
     void *arg;
+    /* Set before frozen() returns: so little is to be read that the threads may stand still for it,
+     * which is sooner done than the copy. */
+    bool no_copy;
 };
 
 struct wh_snapshot_figures {

@@ -419,7 +419,8 @@ static int stop_and_copy(struct wh_tracer *t) {
     sem_post(&f->stopped);
     while (sem_wait(&f->go) != 0)
         continue;
-    if (status == WH_OK) {
+    f->image = f->pid;
+    if (status == WH_OK && !f->job->no_copy) {
         uint64_t fork_begin = wh_snapshot_now_ns();
         const char *refused = wh_tracer_copy(t);
         f->figures->fork_ns = refused ? 0 : wh_snapshot_now_ns() - fork_begin;
