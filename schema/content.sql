@@ -7,7 +7,8 @@
 -- common/trace/clock.h); complete (1 = the recorder finished), expanded (1 = it did not, `whoholds expand`
 -- did), truncated (why it ended early; absent if it did not), recorder_pid; events, lost_events,
 -- lost_processes, malformed_blocks; allocation_rows ('all' or 'live' = the others are in folded),
--- free_stacks (1 = taken), sample_bytes (mean bytes between samples, 0 = every allocation).
+-- free_stacks (1 = taken), sample_bytes (mean bytes between samples, 0 = every allocation), go_scaling
+-- (1 = estimates by the formula of Go's heap profile).
 CREATE TABLE trace(
     key TEXT PRIMARY KEY, -- name of the fact
     value                 -- its value; text or integer as the key says, never NULL

@@ -1,4 +1,5 @@
--- Views for people and reports. Built-in SQL functions only: the stock sqlite3 shell runs them.
+-- Views for people and reports. Built-in SQL functions only: the stock sqlite3 shell runs them (the
+-- estimates need one with exp() and sqrt(), as Debian's).
 -- The totals are exact also where lifetimes were folded. Conventions as in content.sql.
 
 -- The frames of a stack, one row each.
@@ -158,3 +159,55 @@ LEFT JOIN stack s ON s.id = a.stack_id
 LEFT JOIN path p ON p.id = h.path_id
 LEFT JOIN pooled o ON o.snapshot_id = h.snapshot_id AND o.allocation_id = h.allocation_id
 LEFT JOIN stack q ON q.id = o.acquirer_stack_id;
+
+-- Sampled recordings: what the samples say about all blocks, per creator stack. A block of s bytes was
+-- recorded with probability p = 1 - exp(-s / sample_bytes) and stands for 1 / p blocks; mappings, and all
+-- blocks where nothing was sampled, were recorded with certainty. The errors are half the width of the
+-- 95 % interval, the squares of several rows add up. Needs SQLite's exp() and sqrt().
+CREATE VIEW estimate(
+    process_id,          -- process.id
+    stack_id,            -- stack_node.id; 0 = none taken
+    samples,             -- blocks recorded (count)
+    alloc_objects,       -- estimate: blocks ever allocated (count)
+    alloc_objects_error, -- the truth is within this of it in 95 % of cases
+    alloc_space,         -- estimate: their bytes
+    alloc_space_error,   -- likewise
+    inuse_objects,       -- estimate: blocks live at the end (count)
+    inuse_objects_error, -- likewise
+    inuse_space,         -- estimate: their bytes
+    inuse_space_error    -- likewise
+) AS
+WITH block AS (
+    SELECT a.process_id, a.stack_id, 1.0 * a.size_bytes AS s, NOT a.is_inherited AS own,
+           a.free_ns IS NULL AS live,
+           CASE WHEN t.value = 0 OR a.kind = 'mmap' OR a.size_bytes = 0 THEN 1.0
+                ELSE 1 - exp(-1.0 * a.size_bytes / t.value) END AS p
+    FROM allocation a, trace t WHERE t.key = 'sample_bytes')
+SELECT process_id, stack_id, count(*),
+       sum(own / p), 1.96 * sqrt(sum(own * (1 - p) / (p * p))),
+       sum(own * s / p), 1.96 * sqrt(sum(own * s * s * (1 - p) / (p * p))),
+       sum(live / p), 1.96 * sqrt(sum(live * (1 - p) / (p * p))),
+       sum(live * s / p), 1.96 * sqrt(sum(live * s * s * (1 - p) / (p * p)))
+FROM block GROUP BY process_id, stack_id;
+
+-- The same by the formula of Go's heap profile (--go-scaling): samples of one stack and size are a
+-- bucket, the bucket's count and bytes are divided by 1 - exp(-average size / sample_bytes) and cut to
+-- integers.
+CREATE VIEW go_estimate(
+    process_id,    -- process.id
+    stack_id,      -- stack_node.id; 0 = none taken
+    alloc_objects, -- blocks ever allocated (count)
+    alloc_space,   -- their bytes
+    inuse_objects, -- blocks live at the end (count)
+    inuse_space    -- their bytes
+) AS
+WITH bucket AS (
+    SELECT a.process_id, a.stack_id, a.size_bytes AS s, sum(NOT a.is_inherited) AS n,
+           sum(a.free_ns IS NULL) AS live,
+           CASE WHEN t.value <= 1 OR a.size_bytes = 0 THEN 1.0
+                ELSE 1 / (1 - exp(-1.0 * a.size_bytes / t.value)) END AS scale
+    FROM allocation a, trace t WHERE t.key = 'sample_bytes' AND a.kind <> 'mmap'
+    GROUP BY a.process_id, a.stack_id, a.size_bytes)
+SELECT process_id, stack_id, sum(CAST(n * scale AS INTEGER)), sum(CAST(n * s * scale AS INTEGER)),
+       sum(CAST(live * scale AS INTEGER)), sum(CAST(live * s * scale AS INTEGER))
+FROM bucket GROUP BY process_id, stack_id;

@@ -30,6 +30,10 @@ static const struct wh_option options[] = {
      "when to take snapshots of who holds what: exit, peak, every:10s or none, several separated "
      "by commas",
      "exit"},
+    {"sample", 0, "SIZE",
+     "record only samples, one about every SIZE allocated bytes: for production; 0 = everything",
+     "0"},
+    {"go-scaling", 0, NULL, "with --sample: estimates by the formula of Go's heap profile", NULL},
     {"memory", 0, "SIZE", "bound of the memory shared with the program", "256MiB"},
     {"quiet", 'q', NULL, "print nothing but errors", NULL},
     {0},
@@ -41,13 +45,15 @@ static const char *const materialize_words[] = {"auto", "all", "none", NULL};
 static int read_session(struct wh_call *call, struct wh_session_options *o) {
     const struct wh_arguments *args = &call->args;
     struct wh_snapshot_plan plan = {0};
-    int64_t depth = 128, memory = 0, mmap_min = 0;
+    int64_t depth = 128, memory = 0, mmap_min = 0, sample = 0;
     int overflow = 0;
     int rc = wh_arguments_int(args, "depth", 1, 1024, &depth, &call->error);
     if (!rc)
         rc = wh_arguments_size(args, "memory", &memory, &call->error);
     if (!rc)
         rc = wh_arguments_size(args, "mmap-min", &mmap_min, &call->error);
+    if (!rc)
+        rc = wh_arguments_size(args, "sample", &sample, &call->error);
     if (!rc)
         rc = wh_arguments_choice(args, "overflow", overflow_words, &overflow, &call->error);
     if (!rc)
@@ -57,6 +63,7 @@ static int read_session(struct wh_call *call, struct wh_session_options *o) {
     *o = wh_session_options_default();
     o->flags = (wh_arguments_has(args, "free-stacks") ? WH_SESSION_FREE_STACKS : 0u) |
                (wh_arguments_has(args, "no-children") ? WH_SESSION_NO_CHILDREN : 0u) |
+               (wh_arguments_has(args, "go-scaling") ? WH_SESSION_GO_SCALING : 0u) |
                (plan.at_exit ? WH_SESSION_SNAPSHOT_EXIT : 0u);
     const char *verify = getenv("WHOHOLDS_VERIFY");
     if (verify && strcmp(verify, "unwind") == 0)
@@ -64,6 +71,7 @@ static int read_session(struct wh_call *call, struct wh_session_options *o) {
     o->overflow = (uint32_t)overflow;
     o->depth_max = (uint32_t)depth;
     o->mmap_bytes_min = (uint64_t)mmap_min;
+    o->sample_bytes = (uint64_t)sample;
     o->blocks_limit =
         memory / WH_BLOCK_BYTES > WH_BLOCK_MAX ? WH_BLOCK_MAX : (uint32_t)(memory / WH_BLOCK_BYTES);
     if (o->blocks_limit < o->blocks_first)
@@ -93,6 +101,8 @@ static int run(struct wh_call *call) {
     int rc = wh_arguments_choice(args, "materialize", materialize_words, &word, &call->error);
     if (!rc)
         rc = read_session(call, &o.session);
+    if (!rc && o.session.sample_bytes) /* few, and each is needed for the estimates */
+        o.materialize = "all";
     if (rc)
         return complain(&call->error, WH_EXIT_RECORD);
     fflush(NULL);
@@ -113,6 +123,10 @@ const struct wh_command wh_command_record = {
         "Programs that are statically linked or run with other privileges do not load the library: "
         "this is said, and they run unrecorded. To record without changing a command line, set "
         "LD_PRELOAD to libwhoholds.so and WHOHOLDS_OUTPUT to the trace file.\n\n"
+        "With --sample the program runs at nearly full speed: an allocation of s bytes is recorded "
+        "with probability 1 - exp(-s / SIZE), each with its free, and reports show estimates with "
+        "their 95 % intervals. Own mappings are recorded all. A program may be given "
+        "WHOHOLDS_SEED=N to draw the same samples again.\n\n"
         "  whoholds record -o trace.db -- ./server --port 8080\n"
         "  whoholds record --snapshot exit,every:10s -- python3 job.py",
     .options = options,

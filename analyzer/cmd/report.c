@@ -52,6 +52,8 @@ static int write_report(struct wh_call *call, struct wh_store *store,
         return rc;
     rc = wh_report_header(store, &out, &call->error);
     if (!rc)
+        rc = wh_report_estimates(store, o, &out, &call->error);
+    if (!rc)
         rc = wh_report_gap(store, o, &out, &call->error);
     if (!rc)
         rc = wh_report_processes(store, o, &out, &call->error);

@@ -30,6 +30,10 @@ int wh_report_processes(struct wh_store *store, const struct wh_report_options *
 int wh_report_creators(struct wh_store *store, const struct wh_report_options *options,
                        struct wh_output *out, struct wh_error *error);
 
+/* Sampled recordings: estimates with their intervals; nothing for others. */
+int wh_report_estimates(struct wh_store *store, const struct wh_report_options *options,
+                        struct wh_output *out, struct wh_error *error);
+
 /* Creator against holder at each process's last snapshot; nothing when none was analyzed. */
 int wh_report_gap(struct wh_store *store, const struct wh_report_options *options,
                   struct wh_output *out, struct wh_error *error);

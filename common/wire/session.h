@@ -34,6 +34,7 @@
 
 /* Environment: how a new image finds its session, and what a bare preload asks for. */
 #define WH_ENV_SESSION "WHOHOLDS_SESSION" /* path of the session file */
+#define WH_ENV_SEED    "WHOHOLDS_SEED"    /* a number: the sampled mode draws the same samples again */
 #define WH_ENV_OUTPUT  "WHOHOLDS_OUTPUT"  /* bare preload: trace file; %e program, %p pid, %% */
 
 enum wh_overflow { WH_OVERFLOW_WAIT = 0, WH_OVERFLOW_DROP = 1 };
@@ -48,6 +49,7 @@ enum wh_session_flag {
     WH_SESSION_NO_CHILDREN = 1u << 1, /* record the first image only (exec in place still counts) */
     WH_SESSION_SNAPSHOT_EXIT = 1u << 2,
     WH_SESSION_VERIFY_UNWIND = 1u << 3,
+    WH_SESSION_GO_SCALING = 1u << 4, /* estimates are to be made by Go's formula */
 };
 
 /* Written by the creator before any target maps it; constant afterwards except the atomics. */

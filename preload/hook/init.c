@@ -208,6 +208,11 @@ static void use_session(const char *path) {
                                                            : s->depth_max;
     wh_process.free_stacks = s->flags & WH_SESSION_FREE_STACKS;
     wh_process.verify = s->flags & WH_SESSION_VERIFY_UNWIND;
+    if (s->sample_bytes &&
+        !wh_sample_init(s->sample_bytes, wh_environment(wh_environment_now(), WH_ENV_SEED))) {
+        atomic_fetch_or(wh_process.run, WH_RUN_OFF);
+        return;
+    }
     atomic_store(&wh_process.next_serial, 1);
     atomic_store(&wh_process.generation, 1);
     if (&__libc_stack_end)
@@ -265,6 +270,7 @@ static void start_child(void) {
     wh_process_forked();
     int on =
         !atomic_load(&wh_process.session->stop) && enlist(wh_process.session, token, parent, nodes);
+    wh_sample_forked();
     uint32_t paused = atomic_load(&wh_process.paused) ? WH_RUN_PAUSED : 0;
     atomic_store(wh_process.run, on ? WH_RUN_ON | paused : WH_RUN_OFF);
 }

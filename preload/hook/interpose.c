@@ -9,6 +9,8 @@
 
 /* An allocation function of any signature: `call` gives `block`. */
 #define ALLOCATE(kind, size, call)                                                                 \
+    if (wh_sample_skips(size))                                                                     \
+        return call;                                                                               \
     struct wh_scope scope = wh_enter(WH_FRAME, WH_CALLER);                                         \
     void *block = call;                                                                            \
     if (WH_LIKELY(scope.thread != NULL)) {                                                         \
@@ -45,6 +47,8 @@ WH_EXPORT void *pvalloc(size_t size) {
 }
 
 WH_EXPORT int posix_memalign(void **ret, size_t alignment, size_t size) {
+    if (wh_sample_skips(size))
+        return wh_real.posix_memalign(ret, alignment, size);
     struct wh_scope scope = wh_enter(WH_FRAME, WH_CALLER);
     int error = wh_real.posix_memalign(ret, alignment, size);
     if (scope.thread) {
@@ -71,6 +75,10 @@ WH_INLINE struct wh_scope begin_free(void *block, uintptr_t frame, uintptr_t cal
 #define FREE(block, call)                                                                          \
     if (!block || wh_early_owns(block))                                                            \
         return;                                                                                    \
+    if (wh_sample_skips_free(block)) {                                                             \
+        call;                                                                                      \
+        return;                                                                                    \
+    }                                                                                              \
     struct wh_scope scope = begin_free(block, WH_FRAME, WH_CALLER);                                \
     call;                                                                                          \
     if (WH_LIKELY(scope.thread != NULL))                                                           \
@@ -118,6 +126,36 @@ static void end_realloc(struct wh_scope scope, struct wh_realloc begun, uintptr_
         wh_record_realloc_failed(scope.thread);
 }
 
+/* Sampled mode: either end of a realloc may be a sample. The old block leaves the set before the
+ * call gives its address away. */
+static void *realloc_sampled(void *old, size_t size, uintptr_t frame, uintptr_t caller) {
+    int due = !wh_sample_skips(size) && wh_tls.sample_due, was = wh_sample_remove(old);
+    wh_tls.sample_due = 0;
+    struct wh_scope scope = {NULL, 0};
+    if (due || was)
+        scope = wh_enter(frame, caller);
+    if (!scope.thread)
+        return wh_real.realloc(old, size);
+    wh_level(frame, WH_GUARD_ENCODE);
+    uintptr_t old_block = (uintptr_t)old;
+    struct wh_realloc begun = wh_record_realloc_begin(scope.thread, frame);
+    void *fresh = wh_real.realloc(old, size);
+    int added = fresh && due && wh_sample_add(fresh);
+    if (!fresh && size) {
+        if (was)
+            (void)wh_sample_add((void *)old_block);
+        wh_record_realloc_failed(scope.thread);
+    } else if (added)
+        wh_record_realloc_end(scope.thread, begun, WH_ALLOC_REALLOC, was ? old_block : 0, fresh,
+                              size);
+    else if (was)
+        wh_record_realloc_freed(scope.thread, begun, old_block);
+    else
+        wh_record_realloc_failed(scope.thread);
+    wh_leave(scope);
+    return fresh;
+}
+
 #define REALLOCATE(old, bytes, call)                                                               \
     if (wh_early_owns(old)) {                                                                      \
         size_t early_bytes = bytes;                                                                \
@@ -126,6 +164,8 @@ static void end_realloc(struct wh_scope scope, struct wh_realloc begun, uintptr_
     if (!old) {                                                                                    \
         ALLOCATE(WH_ALLOC_REALLOC, bytes, call);                                                   \
     }                                                                                              \
+    if (WH_UNLIKELY(wh_process.sample_bytes))                                                      \
+        return realloc_sampled(old, bytes, WH_FRAME, WH_CALLER);                                   \
     struct wh_scope outer = wh_enter(WH_FRAME, WH_CALLER);                                         \
     if (!outer.thread)                                                                             \
         return call;                                                                               \

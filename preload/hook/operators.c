@@ -31,8 +31,11 @@ WH_INLINE int on_malloc(int aligned) {
 #define NEW(name, parameters, arguments, new_kind, aligned)                                        \
     WH_EXPORT void *name parameters;                                                               \
     WH_EXPORT void *name parameters {                                                              \
-        struct wh_scope scope = wh_enter(WH_FRAME, WH_CALLER);                                     \
         void *block = NULL;                                                                        \
+        if (wh_sample_skips(size) && on_malloc(aligned) &&                                         \
+            (block = wh_real.malloc(size ? size : 1)))                                             \
+            return block;                                                                          \
+        struct wh_scope scope = wh_enter(WH_FRAME, WH_CALLER);                                     \
         if (on_malloc(aligned))                                                                    \
             block = wh_real.malloc(size ? size : 1);                                               \
         if (WH_UNLIKELY(!block)) {                                                                 \
@@ -55,10 +58,16 @@ WH_INLINE int on_malloc(int aligned) {
     WH_EXPORT void name parameters {                                                               \
         if (!block || wh_early_owns(block))                                                        \
             return;                                                                                \
+        int skips = wh_sample_skips_free(block);                                                   \
+        if (skips && on_malloc(0)) {                                                               \
+            wh_real.free(block);                                                                   \
+            return;                                                                                \
+        }                                                                                          \
         struct wh_scope scope = wh_enter(WH_FRAME, WH_CALLER);                                     \
         if (WH_LIKELY(scope.thread != NULL)) {                                                     \
             wh_level(WH_FRAME, WH_GUARD_ENCODE);                                                   \
-            wh_record_free(scope.thread, block, WH_FRAME);                                         \
+            if (!skips)                                                                            \
+                wh_record_free(scope.thread, block, WH_FRAME);                                     \
             wh_level(WH_FRAME, WH_GUARD_OPERATOR);                                                 \
         }                                                                                          \
         if (on_malloc(0))                                                                          \

@@ -98,8 +98,23 @@ static __attribute__((noinline)) void give_up(struct wh_thread *t) {
         wh_thread_late(t);
 }
 
+/* Sampled mode: is this block to be an event? Then it is in the set. */
+static __attribute__((noinline)) int is_sample(struct wh_thread *t, const void *block) {
+    uint32_t due = wh_tls.sample_due;
+    wh_tls.sample_due = 0;
+    if (due && wh_sample_add(block))
+        return 1;
+    if (due)
+        wh_record_lost(t);
+    if (t->ended)
+        wh_thread_late(t);
+    return 0;
+}
+
 void wh_record_alloc(struct wh_thread *t, uint32_t kind, const void *block, size_t size,
                      uintptr_t frame) {
+    if (WH_UNLIKELY(wh_process.sample_bytes) && kind != WH_ALLOC_MMAP && !is_sample(t, block))
+        return;
     uint32_t stack = wh_unwind(t, frame);
     if (WH_UNLIKELY(!room(t))) {
         give_up(t);

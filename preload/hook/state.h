@@ -117,6 +117,9 @@ struct wh_tls {
     struct wh_thread *thread;
     uintptr_t guard;
     uint32_t late_serial, late_sequence; /* after the thread's end: who it was */
+    int64_t sample_left;                 /* bytes to the next sample */
+    uint64_t sample_random;              /* 0 = nothing was drawn yet */
+    uint32_t sample_due;                 /* the allocation being made is a sample */
 };
 extern __thread struct wh_tls wh_tls __attribute__((tls_model("initial-exec")));
 
@@ -148,6 +151,7 @@ struct wh_process {
     struct wh_session *session;
     struct wh_process_slot *slot;
     uint32_t tick_shift, depth_max, free_stacks, verify, clock;
+    uint64_t sample_bytes; /* 0 = every allocation is an event */
     uint32_t uid, pid;
     uint32_t image; /* counts registrations: 1, then +1 in each fork child */
 
@@ -286,6 +290,29 @@ WH_INLINE uint64_t wh_ticks(void) {
     if (WH_LIKELY(wh_process.clock == WH_CLOCK_TSC))
         return wh_ticks_raw() >> wh_process.tick_shift;
     return wh_session_clock(WH_CLOCK_MONOTONIC) >> wh_process.tick_shift;
+}
+
+/* ---- sample.c -------------------------------------------------------------------------------- */
+
+int wh_sample_init(uint64_t bytes, const char *seed_text); /* 0 = no memory */
+int wh_sample_slow(size_t size);
+void wh_sample_forked(void); /* the child draws other numbers than its parent */
+int wh_sample_add(const void *block);    /* 0 = the set is full there */
+int wh_sample_remove(const void *block); /* was it in the set? */
+
+/* First thing in an allocating hook: is this one to be passed on without a look? Under a guard it
+ * never is: the ordinary way in decides whose allocation that is. */
+WH_INLINE int wh_sample_skips(size_t size) {
+    struct wh_tls *tls = &wh_tls;
+    if (WH_LIKELY(!wh_process.sample_bytes) || tls->guard)
+        return 0;
+    uint64_t bytes = size < (uint64_t)1 << 61 ? size : (uint64_t)1 << 61;
+    return WH_LIKELY((tls->sample_left -= (int64_t)bytes) >= 0) || !wh_sample_slow(size);
+}
+
+/* First thing in a freeing hook: is this block's end no event? Takes it out of the set if it is. */
+WH_INLINE int wh_sample_skips_free(const void *block) {
+    return WH_UNLIKELY(wh_process.sample_bytes) && !wh_sample_remove(block);
 }
 
 /* ---- intern.c -------------------------------------------------------------------------------- */

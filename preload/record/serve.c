@@ -143,6 +143,7 @@ static int write_facts(struct wh_recorder *r, struct wh_error *error) {
         {"options", r->options->options_text ? r->options->options_text : "", 0},
         {"recorder_pid", NULL, getpid()},
         {"sample_bytes", NULL, (int64_t)r->session->sample_bytes},
+        {"go_scaling", NULL, (r->session->flags & WH_SESSION_GO_SCALING) != 0},
         {"free_stacks", NULL, (r->session->flags & WH_SESSION_FREE_STACKS) != 0},
         {"complete", NULL, 0},
     };
