@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/large.h"
 #include "record/recorder.h"
 #include "record/snapshot.h"
 
@@ -133,7 +134,7 @@ static void add_block(void *arg, const struct wh_live *b) {
 
 static void *read_image(void *arg) {
     struct wh_snap *s = arg;
-    s->blocks = malloc((s->clone.live.count + 1) * sizeof *s->blocks);
+    s->blocks = wh_large_alloc((s->clone.live.count + 1) * sizeof *s->blocks);
     if (s->blocks) {
         wh_pair_each(&s->clone, add_block, s);
         s->result = wh_snapshot_scan(s->frozen, s->blocks, s->block_count, &s->heap, &s->figures,

@@ -53,6 +53,11 @@ void wh_index_release(struct wh_index *index);
 
 /* Last node that starts at or before address, WH_NO_NODE = none or far away. */
 uint32_t wh_index_before(const struct wh_index *index, uint64_t address);
+/* The same for many, faster. Prefetch them first, some time before. */
+void wh_index_before_many(const struct wh_index *index, const uint64_t *addresses, uint32_t count,
+                          uint32_t *ret);
+/* Innermost node that contains address, when `node` is wh_index_before(address). */
+uint32_t wh_index_covering(const struct wh_index *index, uint64_t address, uint32_t node);
 /* Innermost node that contains address (a node of size 0 contains its first byte). */
 uint32_t wh_index_find(const struct wh_index *index, uint64_t address);
 /* Innermost outer that contains address but not `inner` itself; WH_NO_NODE = none. */

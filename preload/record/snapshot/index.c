@@ -66,8 +66,19 @@ static void fill_words(struct wh_index *index) {
     }
 }
 
+/* Nodes that start before `end`, given those before the word, which ends there. */
+static uint32_t count_starts(const struct wh_index *index, uint32_t before,
+                             const struct wh_index_word *word, uint64_t end) {
+    if (!index->crowded)
+        return before + (uint32_t)__builtin_popcountll(word->starts);
+    while (before < index->node_count && index->nodes[before].address < end)
+        before++;
+    return before;
+}
+
 /* Second pass in address order: how many nodes start before each region and word. */
 static void fill_ranks(struct wh_index *index) {
+    uint64_t word_bytes = 64ull << index->granule_shift;
     uint32_t before = 0;
     for (uint64_t l = 0; l < LEAVES; l++) {
         struct wh_index_region *leaf = index->leaves[l];
@@ -75,20 +86,14 @@ static void fill_ranks(struct wh_index *index) {
             if (!leaf[r].covered)
                 continue;
             uint64_t start = ((l << WH_LEAF_SHIFT) + r) << WH_REGION_SHIFT;
-            while (before < index->node_count && index->nodes[before].address < start)
-                before++;
             leaf[r].before = before;
             if (!leaf[r].words)
                 continue;
             struct wh_index_word *words =
                 index->words + (uint64_t)(leaf[r].words - 1) * index->words_per_region;
-            uint32_t sum = before;
-            uint64_t word_bytes = 64ull << index->granule_shift;
             for (uint32_t w = 0; w < index->words_per_region; w++) {
-                while (sum < index->node_count &&
-                       index->nodes[sum].address < start + w * word_bytes)
-                    sum++;
-                words[w].before = sum;
+                words[w].before = before;
+                before = count_starts(index, before, &words[w], start + (w + 1) * word_bytes);
             }
         }
     }
@@ -119,11 +124,14 @@ static int find_outers(struct wh_index *index) {
 
 int wh_index_init(struct wh_index *index, const struct wh_heap_node *nodes, uint32_t count) {
     *index = (struct wh_index){.nodes = nodes, .node_count = count, .granule_shift = 4};
-    for (uint32_t i = 1; i < count; i++)
+    bool nested = false;
+    for (uint32_t i = 1; i < count; i++) {
         if (nodes[i].address >> 4 == nodes[i - 1].address >> 4) {
             index->granule_shift = 3; /* 8-byte blocks side by side */
             index->crowded |= nodes[i].address >> 3 == nodes[i - 1].address >> 3;
         }
+        nested |= nodes[i].address - nodes[i - 1].address < width(&nodes[i - 1]);
+    }
     index->words_per_region = (uint32_t)(REGION_BYTES >> index->granule_shift) / 64;
     index->leaves = calloc(LEAVES, sizeof *index->leaves);
     uint32_t regions = 0;
@@ -134,7 +142,7 @@ int wh_index_init(struct wh_index *index, const struct wh_heap_node *nodes, uint
         return WH_ESYSTEM;
     fill_words(index);
     fill_ranks(index);
-    return find_outers(index);
+    return nested ? find_outers(index) : WH_OK;
 }
 
 void wh_index_release(struct wh_index *index) {
@@ -146,24 +154,68 @@ void wh_index_release(struct wh_index *index) {
     *index = (struct wh_index){0};
 }
 
-uint32_t wh_index_before(const struct wh_index *index, uint64_t address) {
+static const struct wh_index_word *word_of(const struct wh_index *index,
+                                           const struct wh_index_region *region, uint64_t granule) {
+    return &index->words[(uint64_t)(region->words - 1) * index->words_per_region + granule / 64];
+}
+
+static inline __attribute__((always_inline)) uint32_t before(const struct wh_index *index,
+                                                             uint64_t address) {
     const struct wh_index_region *region = region_of(index, address);
     if (!region || !region->covered)
         return WH_NO_NODE;
-    uint32_t before = region->before;
+    uint32_t count = region->before;
     if (region->words) {
         uint64_t granule = (address & (REGION_BYTES - 1)) >> index->granule_shift;
-        const struct wh_index_word *word =
-            &index->words[(uint64_t)(region->words - 1) * index->words_per_region + granule / 64];
-        before = word->before +
-                 (uint32_t)__builtin_popcountll(word->starts & ((2ull << (granule % 64)) - 1));
+        const struct wh_index_word *word = word_of(index, region, granule);
+        count = word->before +
+                (uint32_t)__builtin_popcountll(word->starts & ((2ull << (granule % 64)) - 1));
     }
-    while (index->crowded && before < index->node_count && index->nodes[before].address <= address)
-        before++;
-    /* A node may start later in the same granule. */
-    while (before && index->nodes[before - 1].address > address)
-        before--;
-    return before ? before - 1 : WH_NO_NODE;
+    return count ? count - 1 : WH_NO_NODE;
+}
+
+/* A node may start later in the same granule, or several in one. */
+static uint32_t settle(const struct wh_index *index, uint64_t address, uint32_t node) {
+    uint32_t count = node + 1; /* none: 0 */
+    while (index->crowded && node != WH_NO_NODE && count < index->node_count &&
+           index->nodes[count].address <= address)
+        count++;
+    while (count && index->nodes[count - 1].address > address)
+        count--;
+    return count ? count - 1 : WH_NO_NODE;
+}
+
+uint32_t wh_index_before(const struct wh_index *index, uint64_t address) {
+    return settle(index, address, before(index, address));
+}
+
+static inline __attribute__((always_inline)) void
+guess_all(const struct wh_index *index, const uint64_t *addresses, uint32_t count, uint32_t *ret) {
+    for (uint32_t i = 0; i < count; i++) {
+        ret[i] = before(index, addresses[i]);
+        if (ret[i] != WH_NO_NODE)
+            __builtin_prefetch(&index->nodes[ret[i]]);
+    }
+}
+
+#if defined(__x86_64__)
+__attribute__((target("popcnt"))) static void guess_popcnt(const struct wh_index *index,
+                                                           const uint64_t *addresses,
+                                                           uint32_t count, uint32_t *ret) {
+    guess_all(index, addresses, count, ret);
+}
+#endif
+
+void wh_index_before_many(const struct wh_index *index, const uint64_t *addresses, uint32_t count,
+                          uint32_t *ret) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("popcnt"))
+        guess_popcnt(index, addresses, count, ret);
+    else
+#endif
+        guess_all(index, addresses, count, ret);
+    for (uint32_t i = 0; i < count; i++)
+        ret[i] = settle(index, addresses[i], ret[i]);
 }
 
 uint32_t wh_index_outer(const struct wh_index *index, uint64_t address, uint32_t inner) {
@@ -181,8 +233,7 @@ uint32_t wh_index_outer(const struct wh_index *index, uint64_t address, uint32_t
     return WH_NO_NODE;
 }
 
-uint32_t wh_index_find(const struct wh_index *index, uint64_t address) {
-    uint32_t node = wh_index_before(index, address);
+uint32_t wh_index_covering(const struct wh_index *index, uint64_t address, uint32_t node) {
     if (node == WH_NO_NODE)
         return WH_NO_NODE;
     const struct wh_heap_node *n = &index->nodes[node];
@@ -191,11 +242,13 @@ uint32_t wh_index_find(const struct wh_index *index, uint64_t address) {
     return index->outer_count ? wh_index_outer(index, address, node) : WH_NO_NODE;
 }
 
+uint32_t wh_index_find(const struct wh_index *index, uint64_t address) {
+    return wh_index_covering(index, address, wh_index_before(index, address));
+}
+
 void wh_index_prefetch(const struct wh_index *index, uint64_t address) {
     const struct wh_index_region *region = region_of(index, address);
-    if (!region || !region->words)
-        return;
-    uint64_t granule = (address & (REGION_BYTES - 1)) >> index->granule_shift;
-    __builtin_prefetch(
-        &index->words[(uint64_t)(region->words - 1) * index->words_per_region + granule / 64]);
+    if (region && region->words)
+        __builtin_prefetch(
+            word_of(index, region, (address & (REGION_BYTES - 1)) >> index->granule_shift));
 }

@@ -6,23 +6,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/large.h"
 #include "record/snapshot/extract.h"
 #include "wire/event.h"
 
 #define DIGIT_BITS 11
 #define DIGITS     (1u << DIGIT_BITS)
+#define AHEAD      16u /* blocks fetched before their turn */
+
+#define RANGE_PER_NODE 256u /* ids a live block at most, for ranks by bitmap: 64 bytes each */
 
 void wh_keyed_sort(struct wh_keyed *items, struct wh_keyed *spare, size_t count) {
-    static const unsigned passes = (64 + DIGIT_BITS - 1) / DIGIT_BITS;
     struct wh_keyed *from = items, *to = spare;
-    uint64_t all_or = 0, all_and = ~0ull;
+    uint64_t all_or = 0, all_and = ~0ull, before = 0;
+    bool sorted = true;
     for (size_t i = 0; i < count; i++) {
         all_or |= items[i].key;
         all_and &= items[i].key;
+        sorted &= before <= items[i].key;
+        before = items[i].key;
     }
-    for (unsigned pass = 0; pass < passes; pass++) {
-        unsigned shift = pass * DIGIT_BITS;
-        if (((all_or ^ all_and) >> shift & (DIGITS - 1)) == 0)
+    uint64_t varying = all_or ^ all_and;
+    if (sorted)
+        return;
+    for (unsigned shift = (unsigned)__builtin_ctzll(varying); shift < 64; shift += DIGIT_BITS) {
+        if ((varying >> shift & (DIGITS - 1)) == 0)
             continue; /* every key has the same digit here */
         size_t starts[DIGITS] = {0}, sum = 0;
         for (size_t i = 0; i < count; i++)
@@ -81,14 +89,50 @@ static uint32_t resolve_overlaps(struct wh_heap_node *nodes, uint32_t count,
     return kept;
 }
 
-static int number_births(struct wh_heap_node *nodes, uint32_t count, struct wh_keyed *items,
-                         struct wh_keyed *spare) {
+/* Ranks by a bitmap over the range of ids: one bit an allocation, which stays in the cache where a
+ * sort would stream. False where ids are too far apart, or not unique. */
+static bool rank_births(struct wh_heap_node *nodes, uint32_t count) {
+    uint64_t low = UINT64_MAX, high = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        low = nodes[i].allocation_id < low ? nodes[i].allocation_id : low;
+        high = nodes[i].allocation_id > high ? nodes[i].allocation_id : high;
+    }
+    if (!count || high - low >= (uint64_t)count * RANGE_PER_NODE)
+        return false;
+    struct {
+        uint64_t bits;
+        uint64_t before;
+    } *words = calloc((high - low) / 64 + 1, sizeof *words);
+    if (!words)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t id = nodes[i].allocation_id - low;
+        words[id / 64].bits |= 1ull << (id % 64);
+    }
+    uint64_t sum = 0;
+    for (uint64_t w = 0; w <= (high - low) / 64; w++) {
+        words[w].before = sum;
+        sum += (uint64_t)__builtin_popcountll(words[w].bits);
+    }
+    for (uint32_t i = 0; i < count && sum == count; i++) {
+        uint64_t id = nodes[i].allocation_id - low;
+        uint64_t earlier = words[id / 64].bits & ((1ull << (id % 64)) - 1);
+        nodes[i].alloc_order =
+            (uint32_t)(words[id / 64].before + (uint64_t)__builtin_popcountll(earlier));
+    }
+    free(words);
+    return sum == count;
+}
+
+static void number_births(struct wh_heap_node *nodes, uint32_t count, struct wh_keyed *items,
+                          struct wh_keyed *spare) {
+    if (rank_births(nodes, count))
+        return;
     for (uint32_t i = 0; i < count; i++)
         items[i] = (struct wh_keyed){nodes[i].allocation_id, i};
     wh_keyed_sort(items, spare, count);
     for (uint32_t i = 0; i < count; i++)
         nodes[items[i].value].alloc_order = i;
-    return WH_OK;
 }
 
 static void flag_shared(struct wh_extract *x) {
@@ -107,9 +151,9 @@ static void flag_shared(struct wh_extract *x) {
 int wh_extract_nodes(struct wh_extract *x, struct wh_live_block *blocks, uint64_t count) {
     if (count >= WH_FROM_ROOT - 1)
         return WH_ESYSTEM;
-    struct wh_keyed *items = malloc((count + 1) * sizeof *items),
-                    *spare = malloc((count + 1) * sizeof *spare);
-    struct wh_heap_node *nodes = malloc((count + 1) * sizeof *nodes);
+    struct wh_keyed *items = wh_large_alloc((count + 1) * sizeof *items),
+                    *spare = wh_large_alloc((count + 1) * sizeof *spare);
+    struct wh_heap_node *nodes = wh_large_alloc((count + 1) * sizeof *nodes);
     if (!items || !spare || !nodes) {
         free(items);
         free(spare);
@@ -120,6 +164,8 @@ int wh_extract_nodes(struct wh_extract *x, struct wh_live_block *blocks, uint64_
         items[i] = (struct wh_keyed){blocks[i].address, (uint32_t)i};
     wh_keyed_sort(items, spare, count);
     for (uint64_t i = 0; i < count; i++) {
+        if (i + AHEAD < count)
+            __builtin_prefetch(&blocks[items[i + AHEAD].value]);
         const struct wh_live_block *b = &blocks[items[i].value];
         nodes[i] = (struct wh_heap_node){
             .address = b->address,
@@ -135,7 +181,7 @@ int wh_extract_nodes(struct wh_extract *x, struct wh_live_block *blocks, uint64_
         x->figures->unknown_blocks += dropped;
         wh_snapshot_caveat(x->figures, "%u blocks overlapped others and were left out", dropped);
     }
-    (void)number_births(nodes, kept, items, spare);
+    number_births(nodes, kept, items, spare);
     free(items);
     free(spare);
     x->heap->nodes = nodes;

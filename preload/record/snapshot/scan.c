@@ -8,15 +8,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/large.h"
 #include "record/snapshot/filter.h"
 
-#define SCAN_BYTES  (2u << 20)
-#define MARGIN      16u    /* bytes of context on both sides of a piece */
-#define RUN_GAP_MAX 4096u  /* nodes farther apart are not read together */
-#define LARGE_BYTES 65536u /* nodes from this size on are read alone, without untouched pages */
-#define BATCH       64u
-#define LOW48       0x0000ffffffffffffull
-#define PAGE        4096ull
+#define SCAN_BYTES     (256u << 10) /* stays in a second-level cache between the stages */
+#define MARGIN         16u          /* bytes of context on both sides of a piece */
+#define RUN_GAP_MAX    4096u        /* nodes farther apart are not read together */
+#define LARGE_BYTES    65536u /* nodes from this size on are read alone, without untouched pages */
+#define BATCH          64u
+#define EDGES_PER_NODE 3u /* room made at first; what is not touched costs nothing */
+#define LOW48          0x0000ffffffffffffull
+#define PAGE           4096ull
 
 struct scanner {
     struct wh_extract *x;
@@ -25,6 +27,7 @@ struct scanner {
     uint32_t *hits;              /* byte offsets into the piece, ascending */
     uint64_t piece;              /* address of the piece */
     size_t before, bytes, after; /* readable bytes: context, piece, context */
+    uint32_t nodes[BATCH];       /* of the batch's words: the last node that starts before */
 };
 
 /* --- edges --- */
@@ -32,12 +35,16 @@ struct scanner {
 static struct wh_heap_edge *new_edge(struct wh_extract *x) {
     struct wh_heap *h = x->heap;
     if (h->edge_count == x->edge_room) {
-        uint64_t room = x->edge_room ? x->edge_room * 2 : 65536;
-        struct wh_heap_edge *more = realloc(h->edges, room * sizeof *more);
+        uint64_t room =
+            x->edge_room ? x->edge_room * 2 : (uint64_t)h->node_count * EDGES_PER_NODE + 65536;
+        struct wh_heap_edge *more = wh_large_alloc(room * sizeof *more);
         if (!more) {
             x->failed = true;
             return NULL;
         }
+        if (h->edge_count)
+            memcpy(more, h->edges, h->edge_count * sizeof *more);
+        free(h->edges);
         h->edges = more;
         x->edge_room = room;
     }
@@ -50,10 +57,14 @@ static uint64_t word_at(const struct scanner *s, int64_t offset) {
     return word;
 }
 
-/* The node whose end the value is, when a neighbour of the slot points into it too. */
-static uint32_t find_ended(const struct wh_extract *x, const struct wh_candidate *c) {
-    uint32_t node = wh_index_before(&x->index, c->value - 1);
-    if (node == WH_NO_NODE)
+/* The node whose end the value is, when a neighbour of the slot points into it too. before: the
+ * last one that starts at the value or below. */
+static uint32_t find_ended(const struct wh_extract *x, const struct wh_candidate *c,
+                           uint32_t before) {
+    if (before == WH_NO_NODE)
+        return WH_NO_NODE;
+    uint32_t node = before;
+    if (x->heap->nodes[node].address == c->value && node-- == 0)
         return WH_NO_NODE;
     const struct wh_heap_node *n = &x->heap->nodes[node];
     if (n->address + n->size != c->value || n->size == 0)
@@ -64,10 +75,11 @@ static uint32_t find_ended(const struct wh_extract *x, const struct wh_candidate
 }
 
 /* A pointer in packed data: weak evidence, so only exact starts count. */
-static void take_unaligned(struct scanner *s, uint32_t from, uint64_t slot, uint64_t from_offset) {
+static void take_unaligned(struct scanner *s, uint32_t from, uint64_t slot, uint64_t from_offset,
+                           uint32_t before) {
     struct wh_extract *x = s->x;
     uint64_t value = word_at(s, (int64_t)(slot - s->piece));
-    uint32_t node = wh_index_find(&x->index, value);
+    uint32_t node = wh_index_covering(&x->index, value, before);
     if (node == WH_NO_NODE || node == from || x->heap->nodes[node].address != value)
         return;
     struct wh_heap_edge *edge = new_edge(x);
@@ -81,13 +93,14 @@ static void take_unaligned(struct scanner *s, uint32_t from, uint64_t slot, uint
     x->heap->edge_count++;
 }
 
-/* One word that passed the filter. [start, end): the range it may look around in. */
+/* One word that passed the filter. [start, end): the range it may look around in. before: the last
+ * node that starts at its value or below. */
 static void take_word(struct scanner *s, uint32_t from, uint64_t origin, uint64_t slot,
-                      uint64_t start, uint64_t end) {
+                      uint64_t start, uint64_t end, uint32_t before) {
     struct wh_extract *x = s->x;
     int64_t at = (int64_t)(slot - s->piece);
     if (slot % 8) {
-        take_unaligned(s, from, slot, slot - origin);
+        take_unaligned(s, from, slot, slot - origin, before);
         return;
     }
     uint64_t raw = word_at(s, at), low = -s->before, high = s->bytes + s->after;
@@ -108,8 +121,8 @@ static void take_word(struct scanner *s, uint32_t from, uint64_t origin, uint64_
             c.after2 = word_at(s, at + 16);
         }
     }
-    uint32_t ended = raw == c.value ? find_ended(x, &c) : WH_NO_NODE;
-    c.node = ended != WH_NO_NODE ? ended : wh_index_find(&x->index, c.value);
+    uint32_t ended = raw == c.value ? find_ended(x, &c, before) : WH_NO_NODE;
+    c.node = ended != WH_NO_NODE ? ended : wh_index_covering(&x->index, c.value, before);
     if (c.node == WH_NO_NODE && (c.value & 7)) { /* a tag beyond the end of a tiny block */
         c.node = wh_index_find(&x->index, c.value & ~7ull);
         if (c.node != WH_NO_NODE && x->heap->nodes[c.node].address != (c.value & ~7ull))
@@ -156,9 +169,15 @@ static uint32_t filter_piece(struct scanner *s, bool unaligned) {
     return wh_filter_run(&s->filter, s->buffer + MARGIN, s->bytes, s->after, unaligned, s->hits);
 }
 
-static void prefetch_batch(const struct scanner *s, uint32_t first, uint32_t count) {
-    for (uint32_t i = first; i < count && i < first + BATCH; i++)
+/* Looks the batch up that begins with hit `first`, while the one after it is on its way. */
+static void look_up_batch(struct scanner *s, uint32_t first, uint32_t count) {
+    uint64_t values[BATCH];
+    uint32_t n = count - first < BATCH ? count - first : BATCH;
+    for (uint32_t i = first == 0 ? 0 : first + BATCH; i < count && i < first + 2 * BATCH; i++)
         wh_index_prefetch(&s->x->index, word_at(s, (int64_t)s->hits[i]) & LOW48);
+    for (uint32_t i = 0; i < n; i++)
+        values[i] = word_at(s, (int64_t)s->hits[first + i]) & LOW48;
+    wh_index_before_many(&s->x->index, values, n, s->nodes);
 }
 
 /* May hold unaligned pointers: blocks and variables, not stacks and libc's own data. */
@@ -184,8 +203,8 @@ static void scan_range(struct scanner *s, uint32_t from, uint64_t origin, uint64
         uint32_t hits = filter_piece(s, is_packed_place(s->x, from));
         for (uint32_t i = 0; i < hits; i++) {
             if (i % BATCH == 0)
-                prefetch_batch(s, i + BATCH, hits);
-            take_word(s, from, origin, at + s->hits[i], first, end);
+                look_up_batch(s, i, hits);
+            take_word(s, from, origin, at + s->hits[i], first, end, s->nodes[i % BATCH]);
         }
     }
 }
@@ -200,13 +219,13 @@ static void scan_run(struct scanner *s, uint32_t first, uint32_t last) {
     uint32_t hits = filter_piece(s, true), node = first;
     for (uint32_t i = 0; i < hits; i++) {
         if (i % BATCH == 0)
-            prefetch_batch(s, i + BATCH, hits);
+            look_up_batch(s, i, hits);
         uint64_t slot = start + s->hits[i];
         while (node < last && nodes[node].address + nodes[node].size < slot + 8)
             node++;
         if (node < last && slot >= nodes[node].address)
             take_word(s, node, nodes[node].address, slot, nodes[node].address,
-                      nodes[node].address + nodes[node].size);
+                      nodes[node].address + nodes[node].size, s->nodes[i % BATCH]);
     }
 }
 
@@ -328,9 +347,12 @@ static void scan_registers(struct scanner *s, uint32_t root) {
         s->piece = s->before = s->after = 0;
         s->bytes = WH_REG_PC * 8;
         uint32_t hits = filter_piece(s, false);
-        for (uint32_t i = 0; i < hits;
-             i++) /* neighbours of a register mean nothing: a range of one word */
-            take_word(s, root | WH_FROM_ROOT, 0, s->hits[i], s->hits[i], s->hits[i] + 8);
+        for (uint32_t i = 0; i < hits; i++) { /* neighbours of a register mean nothing */
+            if (i % BATCH == 0)
+                look_up_batch(s, i, hits);
+            take_word(s, root | WH_FROM_ROOT, 0, s->hits[i], s->hits[i], s->hits[i] + 8,
+                      s->nodes[i % BATCH]);
+        }
     }
 }
 

@@ -1,0 +1,19 @@
+/* wh_large_alloc(): alignment to a huge page, then advice. Memory that is never touched is never
+ * there, so generous rooms cost nothing. */
+#include "base/large.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define HUGE_BYTES  ((size_t)2 << 20)
+#define LARGE_BYTES (2 * HUGE_BYTES) /* below, huge pages would waste more than they save */
+
+void *wh_large_alloc(size_t bytes) {
+    if (bytes < LARGE_BYTES)
+        return malloc(bytes ? bytes : 1);
+    size_t whole = (bytes + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1);
+    void *memory = whole < bytes ? NULL : aligned_alloc(HUGE_BYTES, whole);
+    if (memory)
+        (void)madvise(memory, bytes & ~(HUGE_BYTES - 1), MADV_HUGEPAGE);
+    return memory;
+}
