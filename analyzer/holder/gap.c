@@ -13,7 +13,8 @@ struct grouping {
     struct wh_gap *gap;
     const uint64_t *visible;
     const char *const *acquirers;
-    struct wh_map rows;
+    struct wh_map rows;   /* by interned texts */
+    struct wh_map places; /* by the texts' addresses as they come */
     struct wh_error *error;
 };
 
@@ -25,32 +26,49 @@ static const char *root_name(const struct wh_holding *h, uint32_t block) {
     return h->variables.items[h->paths.nodes[h->paths.node_of[block]].variable].name;
 }
 
-static int add_block(struct grouping *g, uint32_t block) {
+/* The row of a block whose texts were not seen together before. */
+static int find_row(struct grouping *g, uint32_t block, const char *creator, const char *holder,
+                    int hidden, uint32_t *ret_index) {
     struct wh_holding *h = g->h;
     struct wh_gap *gap = g->gap;
-    const char *holder = wh_holding_holder(h, block);
-    const char *creator = wh_names_intern(&h->texts, wh_holding_creator(h, block));
     const char *acquirer = g->acquirers ? g->acquirers[block] : NULL;
-    uint32_t path = h->paths.row_of[block];
-    int status, hidden = path != WH_PATH_NONE && h->paths.rows[path].keeper != NULL;
+    creator = wh_names_intern(&h->texts, creator);
     holder = holder ? wh_names_intern(&h->texts, holder) : NULL;
     if (!creator || !holder)
         return wh_fail(g->error, WH_ESYSTEM, "no memory for the matrix");
     struct wh_key key = {(uintptr_t)creator, (uintptr_t)holder,
                          (uintptr_t)acquirer << 1 | (unsigned)hidden};
-    uint32_t index = wh_map_find(&g->rows, key);
+    *ret_index = wh_map_find(&g->rows, key);
+    if (*ret_index != WH_MAP_NONE)
+        return 0;
+    if (wh_array_reserve(&gap->rows, &gap->room, (size_t)gap->count + 1, sizeof(*gap->rows)) < 0)
+        return wh_fail(g->error, WH_ESYSTEM, "no memory for the matrix");
+    *ret_index = gap->count;
+    gap->rows[gap->count++] = (struct wh_gap_row){.creator = creator,
+                                                  .holder = holder,
+                                                  .acquirer = acquirer,
+                                                  .root = root_name(h, block),
+                                                  .hidden = hidden != 0};
+    return wh_map_add(&g->rows, key, *ret_index, g->error);
+}
+
+static int add_block(struct grouping *g, uint32_t block) {
+    struct wh_holding *h = g->h;
+    struct wh_gap *gap = g->gap;
+    const char *holder = wh_holding_holder(h, block), *creator = wh_holding_creator(h, block);
+    uint32_t path = h->paths.row_of[block];
+    int hidden = path != WH_PATH_NONE && h->paths.rows[path].keeper != NULL;
+    /* Texts are compared once for each pair of places they lie at, not once a block. */
+    struct wh_key key = {(uintptr_t)creator, (uintptr_t)holder,
+                         (g->acquirers ? (uintptr_t)g->acquirers[block] : 0) << 1 |
+                             (unsigned)hidden};
+    uint32_t index = wh_map_find(&g->places, key);
     if (index == WH_MAP_NONE) {
-        index = gap->count;
-        if (wh_array_reserve(&gap->rows, &gap->room, (size_t)index + 1, sizeof(*gap->rows)) < 0)
-            return wh_fail(g->error, WH_ESYSTEM, "no memory for the matrix");
-        status = wh_map_add(&g->rows, key, index, g->error);
+        int status = find_row(g, block, creator, holder, hidden, &index);
+        if (status == 0)
+            status = wh_map_add(&g->places, key, index, g->error);
         if (status < 0)
             return status;
-        gap->rows[gap->count++] = (struct wh_gap_row){.creator = creator,
-                                                      .holder = holder,
-                                                      .acquirer = acquirer,
-                                                      .root = root_name(h, block),
-                                                      .hidden = hidden != 0};
     }
     uint64_t size = h->heap.nodes[block].size;
     struct wh_gap_row *row = &gap->rows[index];
@@ -128,6 +146,7 @@ int wh_gap_build(struct wh_holding *h, const uint64_t *visible, const char *cons
     if (status == 0)
         status = retain(h, ret, error);
     wh_map_release(&g.rows);
+    wh_map_release(&g.places);
     if (status < 0) {
         wh_gap_release(ret);
         return status;
