@@ -33,6 +33,7 @@ CREATE TABLE process(
     unresolved_stacks INTEGER NOT NULL DEFAULT 0, -- walks that ended before the thread's first frame
     unwind_mismatches INTEGER NOT NULL DEFAULT 0, -- WHOHOLDS_VERIFY=unwind: fast walk and libunwind disagreed
     unknown_frees INTEGER NOT NULL DEFAULT 0,     -- frees of blocks never seen allocated
+    implied_frees INTEGER NOT NULL DEFAULT 0,     -- blocks whose address was given out again though no free was seen
     inherited_objects INTEGER NOT NULL DEFAULT 0, -- blocks live at the fork that made it
     inherited_bytes INTEGER NOT NULL DEFAULT 0,   -- their bytes
     live_objects INTEGER NOT NULL DEFAULT 0,      -- blocks live at the end
@@ -142,10 +143,12 @@ CREATE TABLE pooled(
 
 -- Something the recording must say: an allocator it cannot see, a library that bypasses it.
 CREATE TABLE note(
-    process_id INTEGER NOT NULL, -- process.id
+    process_id INTEGER NOT NULL, -- process.id; 0 = the command itself, which could not be recorded
     at_ns INTEGER NOT NULL,      -- when it was noticed
-    kind TEXT NOT NULL,          -- unhooked_module, deepbind, disabled, allocator, inuse, exec_static,
-                                 -- symbols (a file is gone or was replaced: names are missing)
+    kind TEXT NOT NULL,          -- unhooked_module (defines its own malloc), deepbind (dlopen that goes past us),
+                                 -- disabled (why tracing ended), allocator (who serves malloc), inuse (bytes by
+                                 -- its own count), exec_static (a program that cannot load us: static, setuid),
+                                 -- snapshot (one that failed, why), symbols (names that are missing or guessed)
     text TEXT NOT NULL           -- path or sentence
 );
 

@@ -104,7 +104,7 @@ static int run(struct wh_call *call) {
     if (!rc && o.session.sample_bytes) /* few, and each is needed for the estimates */
         o.materialize = "all";
     if (rc)
-        return complain(&call->error, WH_EXIT_RECORD);
+        return complain(&call->error, WH_EXIT_USAGE);
     fflush(NULL);
     rc = wh_launch(&o, &status, &call->error);
     return rc ? complain(&call->error, status) : status;

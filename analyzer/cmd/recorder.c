@@ -12,6 +12,7 @@ static const struct wh_option options[] = {
     {"output", 'o', "FILE", "the trace file", NULL},
     {"materialize", 0, "auto|all|none", "as for record", "auto"},
     {"snapshot", 0, "WHEN", "as for record", "exit"},
+    {"obstacle", 0, "TEXT", "why the command itself will not be in the trace", NULL},
     {"force", 0, NULL, "replace an existing file", NULL},
     {"message-fd", 0, "N", "where the launcher listens", NULL},
     {"control-fd", 0, "N", "where the launcher speaks", NULL},
@@ -32,6 +33,9 @@ static int run(struct wh_call *call) {
         .session = wh_arguments_text(args, "session"),
         .output = wh_arguments_text(args, "output"),
         .force = wh_arguments_has(args, "force"),
+        .materialize_text = wh_arguments_text(args, "materialize"),
+        .snapshot_text = wh_arguments_text(args, "snapshot"),
+        .obstacle = wh_arguments_text(args, "obstacle"),
         .resolve = resolve,
     };
     int64_t message = -1, control = -1;

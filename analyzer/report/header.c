@@ -13,25 +13,27 @@
 /* Sums over all processes. */
 struct sums {
     int64_t processes, events, lost_events, truncated, unresolved, mismatches, unknown_frees;
+    int64_t implied_frees;
     int64_t duration_ns;
 };
 
 static int read_sums(struct wh_store *store, struct sums *ret_sums, struct wh_error *error) {
     struct wh_query *q;
-    int rc =
-        wh_query_open(store,
-                      "SELECT count(*), coalesce(sum(events), 0), coalesce(sum(lost_events), 0),"
-                      " coalesce(sum(truncated_stacks), 0), coalesce(sum(unresolved_stacks), 0),"
-                      " coalesce(sum(unwind_mismatches), 0), coalesce(sum(unknown_frees), 0),"
-                      " coalesce(max(coalesce(end_ns, start_ns)), 0) FROM process",
-                      &q, error);
+    int rc = wh_query_open(
+        store,
+        "SELECT count(*), coalesce(sum(events), 0), coalesce(sum(lost_events), 0),"
+        " coalesce(sum(truncated_stacks), 0), coalesce(sum(unresolved_stacks), 0),"
+        " coalesce(sum(unwind_mismatches), 0), coalesce(sum(unknown_frees), 0),"
+        " coalesce(max(coalesce(end_ns, start_ns)), 0), coalesce(sum(implied_frees), 0)"
+        " FROM process",
+        &q, error);
     if (rc)
         return rc;
     rc = wh_query_step(q, error);
     if (rc == 1)
         *ret_sums = (struct sums){wh_query_int(q, 0), wh_query_int(q, 1), wh_query_int(q, 2),
                                   wh_query_int(q, 3), wh_query_int(q, 4), wh_query_int(q, 5),
-                                  wh_query_int(q, 6), wh_query_int(q, 7)};
+                                  wh_query_int(q, 6), wh_query_int(q, 8), wh_query_int(q, 7)};
     wh_query_close(q);
     return rc < 0 ? rc : 0;
 }
@@ -86,6 +88,7 @@ static void say_events(const struct sums *s, int64_t events, int64_t lost, struc
         wh_output_fact_number(out, "unresolved_stacks", NULL, WH_COLUMN_COUNT, s->unresolved);
         wh_output_fact_number(out, "unwind_mismatches", NULL, WH_COLUMN_COUNT, s->mismatches);
         wh_output_fact_number(out, "unknown_frees", NULL, WH_COLUMN_COUNT, s->unknown_frees);
+        wh_output_fact_number(out, "implied_frees", NULL, WH_COLUMN_COUNT, s->implied_frees);
         return;
     }
     snprintf(text, sizeof text, "%s, %s lost", wh_format_count(a, events),
@@ -101,6 +104,9 @@ static void say_events(const struct sums *s, int64_t events, int64_t lost, struc
     if (s->unknown_frees)
         wh_output_fact_number(out, "unknown_frees", "frees unmatched", WH_COLUMN_COUNT,
                               s->unknown_frees);
+    if (s->implied_frees)
+        wh_output_fact_number(out, "implied_frees", "frees not seen", WH_COLUMN_COUNT,
+                              s->implied_frees);
 }
 
 static void say_lifetimes(struct wh_store *store, struct wh_output *out) {

@@ -125,6 +125,19 @@ static void say_note(struct wh_thread *t, uint8_t note, const char *text) {
     wh_record_event(t, &e);
 }
 
+/* A program at a fixed address that only mentions malloc as a pointer has an entry of its own for
+ * it, which jumps to ours; its symbol says that it defines nothing. */
+static int is_definition(void *function) {
+#ifdef __GLIBC__
+    Dl_info info;
+    const ElfW(Sym) *symbol = NULL;
+    return !dladdr1(function, &info, (void **)(uintptr_t)&symbol, RTLD_DL_SYMENT) || !symbol ||
+           symbol->st_shndx != SHN_UNDEF;
+#else
+    return function != NULL;
+#endif
+}
+
 /* Who is who among the modules: calls from here mean something. */
 static void place_modules(struct wh_thread *t) {
     struct wh_module_range libc = wh_module_of((uintptr_t)wh_real.fork);
@@ -143,7 +156,7 @@ static void place_modules(struct wh_thread *t) {
     wh_process.operators_on_malloc =
         wh_contains(runtime, "/libstdc++.so") || wh_contains(runtime, "/libc++.so");
     void *first = dlsym(RTLD_DEFAULT, "malloc");
-    if (first && !wh_in(&wh_process.self, (uintptr_t)first))
+    if (first && !wh_in(&wh_process.self, (uintptr_t)first) && is_definition(first))
         say_note(t, WH_NOTE_UNHOOKED_MODULE, wh_module_path((uintptr_t)first));
 }
 

@@ -31,10 +31,11 @@ struct wh_content {
 static const char *const process_sql =
     "INSERT OR REPLACE INTO process(id, parent_id, pid, exe, command_line, start_ns, end_ns,"
     " exit_code, term_signal, is_exec, is_replaced, events, lost_events, truncated_stacks,"
-    " unresolved_stacks, unwind_mismatches, unknown_frees, inherited_objects, inherited_bytes,"
+    " unresolved_stacks, unwind_mismatches, unknown_frees, implied_frees, inherited_objects, "
+    "inherited_bytes,"
     " live_objects, live_bytes, peak_bytes, peak_ns, peak_rss_bytes, allocator,"
     " allocator_inuse_bytes, disabled) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
-    " ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)";
+    " ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)";
 
 static int prepare(struct wh_content *c, struct wh_error *error) {
     const struct {
@@ -170,6 +171,7 @@ void wh_content_process(struct wh_content *c, const struct wh_process_row *r) {
     bind(q, &i, r->unresolved_stacks);
     bind(q, &i, r->unwind_mismatches);
     bind(q, &i, r->unknown_frees);
+    bind(q, &i, r->implied_frees);
     bind(q, &i, r->inherited_objects);
     bind(q, &i, r->inherited_bytes);
     bind(q, &i, r->live_objects);

@@ -20,7 +20,8 @@ struct wh_process_row {
     bool has_end, has_exit_code, has_signal, is_exec, is_replaced;
     int exit_code, signal;
     uint64_t events, lost_events, truncated_stacks, unresolved_stacks, unwind_mismatches;
-    uint64_t unknown_frees, inherited_objects, inherited_bytes, live_objects, live_bytes;
+    uint64_t unknown_frees, implied_frees, inherited_objects, inherited_bytes, live_objects,
+        live_bytes;
     uint64_t peak_bytes, peak_ns, peak_rss_bytes; /* peak_ns 0 = none, peak_rss 0 = not read */
     const char *allocator, *disabled;             /* NULL = not told */
     uint64_t inuse_bytes;

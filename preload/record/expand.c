@@ -241,7 +241,7 @@ static int write_sums(struct expansion *x, struct past *p, struct wh_error *erro
         wh_query_open(x->store,
                       "UPDATE process SET events = ?2, unknown_frees = ?3, inherited_objects = ?4,"
                       " inherited_bytes = ?5, live_objects = ?6, live_bytes = ?7, peak_bytes = ?8,"
-                      " peak_ns = ?9 WHERE id = ?1",
+                      " peak_ns = ?9, implied_frees = ?10 WHERE id = ?1",
                       &q, error);
     if (rc)
         return rc;
@@ -253,6 +253,7 @@ static int write_sums(struct expansion *x, struct past *p, struct wh_error *erro
     wh_query_bind_int(q, 6, (int64_t)sums->live_objects);
     wh_query_bind_int(q, 7, (int64_t)sums->live_bytes);
     wh_query_bind_int(q, 8, (int64_t)sums->peak_bytes);
+    wh_query_bind_int(q, 10, (int64_t)pair->implied_frees);
     if (sums->peak_ticks)
         wh_query_bind_int(q, 9, (int64_t)wh_clock_ns(&x->clock, sums->peak_ticks));
     rc = wh_query_step(q, error);

@@ -28,7 +28,8 @@ struct launch {
     struct wh_session *session;
     char *output; /* absolute */
     char library[PATH_MAX];
-    char program[PATH_MAX]; /* what will be executed */
+    char program[PATH_MAX];       /* what will be executed */
+    char obstacle[PATH_MAX + 80]; /* why that cannot be recorded; empty = it can */
     sigset_t inherited_mask;
     pid_t target, recorder;
     int go[2];         /* launcher -> target: exec now */
@@ -39,7 +40,7 @@ struct launch {
     char line[2048]; /* of the recorder's messages */
     size_t line_bytes;
     bool show_status, status_shown;
-    bool failed, released; /* the recorder cannot begin; it need not be waited for */
+    bool up, failed, released; /* recorder: it began; cannot begin; need not be waited for */
     int target_status;
     bool target_ended;
     struct wh_error *error;
@@ -98,6 +99,7 @@ static void become_command(struct launch *l) {
     char go;
     ssize_t n;
     close(l->go[1]);
+    close(l->message[1]); /* held here, it would hide the recorder's end from the launcher */
     sigprocmask(SIG_SETMASK, &l->inherited_mask, NULL);
     do
         n = read(l->go[0], &go, 1);
@@ -152,6 +154,10 @@ static void become_recorder(const struct launch *l) {
     argv[n++] = l->options->materialize;
     argv[n++] = "--snapshot";
     argv[n++] = l->options->snapshot;
+    if (l->obstacle[0]) {
+        argv[n++] = "--obstacle";
+        argv[n++] = l->obstacle;
+    }
     if (l->options->force)
         argv[n++] = "--force";
     argv[n] = NULL;
@@ -189,6 +195,9 @@ static void on_message(struct launch *l, const char *line) {
     unsigned count;
     int pid;
     switch (line[0]) {
+    case WH_MESSAGE_UP:
+        l->up = true;
+        break;
     case WH_MESSAGE_ERROR:
         l->failed = true;
         wh_fail(l->error, WH_ESYSTEM, "%s", line + 1);
@@ -216,7 +225,7 @@ static void on_message(struct launch *l, const char *line) {
 }
 
 /* Reads what the recorder said. false: it is gone. */
-static bool read_messages(struct launch *l, char *ret_kind) {
+static bool read_messages(struct launch *l) {
     ssize_t n = read(l->message[0], l->line + l->line_bytes, sizeof l->line - 1 - l->line_bytes);
     if (n < 0)
         return errno == EINTR || errno == EAGAIN;
@@ -227,7 +236,6 @@ static bool read_messages(struct launch *l, char *ret_kind) {
     char *start = l->line, *end;
     while ((end = strchr(start, '\n'))) {
         *end = 0;
-        *ret_kind = start[0];
         on_message(l, start);
         start = end + 1;
     }
@@ -240,11 +248,11 @@ static bool read_messages(struct launch *l, char *ret_kind) {
 
 /* Until the recorder is up. */
 static int wait_until_up(struct launch *l) {
-    for (char kind = 0;;) {
-        bool alive = read_messages(l, &kind);
+    for (;;) {
+        bool alive = read_messages(l);
         if (l->failed)
             return l->error->code;
-        if (kind == WH_MESSAGE_UP)
+        if (l->up)
             return 0;
         if (!alive)
             return wh_fail(l->error, WH_ESYSTEM, "the recorder ended before it began");
@@ -325,8 +333,7 @@ static void wait_for_end(struct launch *l) {
         if (fds[0].revents)
             on_signal(l);
         if (fds[1].revents) {
-            char kind;
-            recorder_alive = read_messages(l, &kind);
+            recorder_alive = read_messages(l);
             if (!recorder_alive) {
                 recorder_gone(l);
                 fds[1].fd = -1;
@@ -353,9 +360,11 @@ static int check_command(struct launch *l, int *ret_status) {
     if (wh_library_find(l->library, sizeof l->library))
         return wh_fail(l->error, WH_ESYSTEM, "cannot find libwhoholds.so beside this program");
     const char *obstacle = wh_command_obstacle(l->program);
-    if (obstacle)
+    if (obstacle) {
         fprintf(stderr, "whoholds: '%s' cannot be recorded: %s; its children can\n", name,
                 obstacle);
+        snprintf(l->obstacle, sizeof l->obstacle, "%s: %s", l->program, obstacle);
+    }
     return 0;
 }
 

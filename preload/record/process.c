@@ -284,6 +284,7 @@ static void write_end(struct wh_recorder *r, struct wh_process *p) {
         .unresolved_stacks = atomic_load(&s->stack_unresolved),
         .unwind_mismatches = atomic_load(&s->unwind_mismatch),
         .unknown_frees = pair->unknown_frees,
+        .implied_frees = pair->implied_frees,
         .inherited_objects = p->is_replaced ? 0 : pair->inherited_objects,
         .inherited_bytes = p->is_replaced ? 0 : pair->inherited_bytes,
         .live_objects = sums->live_objects,

@@ -47,7 +47,8 @@ struct wh_serve_options {
     const char *output;
     enum wh_materialize materialize;
     struct wh_snapshot_plan plan;
-    const char *options_text; /* for trace.options */
+    const char *materialize_text, *snapshot_text; /* the same as words, for trace.options */
+    const char *obstacle; /* the command cannot be recorded: its path and why; NULL = it can */
     bool force;
     int message_fd; /* to the launcher; -1 = none */
     int control_fd; /* from the launcher; -1 = none */

@@ -103,6 +103,10 @@ void wh_recorder_warn(struct wh_recorder *r, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void wh_recorder_listen(struct wh_recorder *r); /* the launcher's messages */
 
+/* --- describe.c --- */
+/* The options in force as one could type them. */
+void wh_recorder_describe(const struct wh_recorder *r, char *text, size_t size);
+
 /* --- drain.c --- */
 /* Copies everything committed since the last time. */
 void wh_recorder_drain(struct wh_recorder *r);

@@ -128,6 +128,8 @@ static int map_session(struct wh_recorder *r, struct wh_error *error) {
 
 static int write_facts(struct wh_recorder *r, struct wh_error *error) {
     struct utsname host;
+    char options[256];
+    wh_recorder_describe(r, options, sizeof options);
     if (uname(&host))
         memset(&host, 0, sizeof host);
     const struct {
@@ -140,7 +142,7 @@ static int write_facts(struct wh_recorder *r, struct wh_error *error) {
         {"machine", host.machine, 0},
         {"clock", r->session->clock == WH_CLOCK_TSC ? "tsc" : "monotonic", 0},
         {"start_ns", NULL, (int64_t)r->session->start_realtime_ns},
-        {"options", r->options->options_text ? r->options->options_text : "", 0},
+        {"options", options, 0},
         {"recorder_pid", NULL, getpid()},
         {"sample_bytes", NULL, (int64_t)r->session->sample_bytes},
         {"go_scaling", NULL, (r->session->flags & WH_SESSION_GO_SCALING) != 0},
@@ -172,6 +174,9 @@ static int open_trace(struct wh_recorder *r, struct wh_error *error) {
         rc = wh_store_commit(r->store, error);
     if (!rc)
         rc = wh_derive_open(r->store, r->options->materialize, &r->derive, error);
+    if (!rc && r->options->obstacle)
+        wh_content_note(r->content, 0, 0, "exec_static", r->options->obstacle,
+                        strlen(r->options->obstacle));
     if (rc)
         (void)unlink(r->options->output);
     return rc;
