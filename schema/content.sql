@@ -98,7 +98,7 @@ CREATE TABLE snapshot(
     at_ns INTEGER NOT NULL,      -- when the process stood still
     reason TEXT NOT NULL,        -- exit, api, command, peak, interval or signal
     label TEXT,                  -- given by the caller; NULL = none
-    mode TEXT NOT NULL,          -- how: fork (copy-on-write), stop (scanned while stopped), signal
+    mode TEXT NOT NULL,          -- how: fork (copy-on-write), stop (scanned while stopped), cooperative (it copied itself)
     pause_ns INTEGER NOT NULL,   -- how long the threads stood still
     stop_ns INTEGER,             -- of that: stopping all threads and reading their registers; NULL = not measured
     fork_ns INTEGER,             -- of that: the copy-on-write fork; NULL = mode without one

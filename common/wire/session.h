@@ -90,7 +90,14 @@ enum wh_slot_state {
 };
 
 /* A snapshot asked for by a thread of the target (at exit, or through the C API). */
-enum wh_request_state { WH_REQUEST_NONE = 0, WH_REQUEST_ASKED = 1, WH_REQUEST_DONE = 2 };
+enum wh_request_state {
+    WH_REQUEST_NONE = 0,
+    WH_REQUEST_ASKED = 1,
+    WH_REQUEST_DONE = 2,
+    WH_REQUEST_COPY = 3,   /* recorder: I may not stop you, make the copy yourself */
+    WH_REQUEST_COPIED = 4, /* request_copy is valid; the recorder goes on to DONE */
+    WH_REQUEST_FAILED = 5, /* no snapshot; request_label says why */
+};
 
 struct wh_process_slot {
     _Atomic uint32_t state; /* enum wh_slot_state */
@@ -115,6 +122,8 @@ struct wh_process_slot {
     _Atomic uint64_t
         request_registers; /* address of the gregs (ucontext.h) that the asking thread's
                               code had, where that thread is in a signal handler; 0 */
+    _Atomic uint64_t request_thread_pointer; /* COPIED: of the asking thread */
+    _Atomic int32_t request_copy;            /* COPIED: pid of the copy, or -errno */
     char request_label[64];
     uint64_t agent_syscall; /* address of a `syscall; int3` in the library, for the recorder */
     uint64_t library_start, library_end;       /* our own mapping: never a root */

@@ -40,8 +40,14 @@ static void await_answer(void) {
     const struct timespec pause = {0, 100000000};
     uint64_t beat = atomic_load(&s->recorder_beat);
     for (int waited = 0, still = 0; waited < 300 && still < 50; waited++) {
-        wh_sys4(SYS_futex, &slot->request, FUTEX_WAIT, WH_REQUEST_ASKED, &pause);
-        if (atomic_load(&slot->request) != WH_REQUEST_ASKED || atomic_load(&s->stop))
+        uint32_t state = atomic_load(&slot->request);
+        if (state == WH_REQUEST_COPY)
+            wh_copy_self();
+        else if (state == WH_REQUEST_ASKED || state == WH_REQUEST_COPIED)
+            wh_sys4(SYS_futex, &slot->request, FUTEX_WAIT, state, &pause);
+        else
+            return;
+        if (atomic_load(&s->stop))
             return;
         uint64_t now = atomic_load(&s->recorder_beat);
         still = now == beat ? still + 1 : 0;

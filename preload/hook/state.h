@@ -453,6 +453,11 @@ void wh_request_snapshot(uint32_t reason, const char *label);
  * from the exit. registers: gregs of the interrupted code, which stand for the asking thread's. */
 void wh_request_last_snapshot(int number, const void *registers);
 
+/* ---- copy.c: the recorder asked this thread for a copy of the process
+ * ----------------------------- */
+
+void wh_copy_self(void); /* its pid goes into the slot */
+
 /* ---- last_signal.c -----------------------------------------------------------------------------
  */
 

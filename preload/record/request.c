@@ -59,6 +59,18 @@ static int wait_for(struct wh_process_slot *slot, uint32_t state) {
     return 0;
 }
 
+/* Waits for the end of a request: DONE, FAILED, or what it was when it took too long. */
+static uint32_t wait_for_answer(const struct wh_process_slot *slot) {
+    uint32_t state = WH_REQUEST_ASKED;
+    for (int i = 0; i < ANSWER_MS; i++) {
+        state = atomic_load(&slot->request);
+        if (state == WH_REQUEST_DONE || state == WH_REQUEST_FAILED)
+            break;
+        rest();
+    }
+    return state;
+}
+
 static int ask(struct wh_process_slot *slot, pid_t pid, const char *label, struct wh_error *error) {
     if (!wait_for(slot, WH_REQUEST_NONE))
         return wh_fail(error, WH_ESYSTEM, "another snapshot of process %d does not end", (int)pid);
@@ -69,11 +81,16 @@ static int ask(struct wh_process_slot *slot, pid_t pid, const char *label, struc
     uint32_t none = WH_REQUEST_NONE;
     if (!atomic_compare_exchange_strong(&slot->request, &none, WH_REQUEST_ASKED))
         return wh_fail(error, WH_ESYSTEM, "process %d takes a snapshot itself just now", (int)pid);
-    int answered = wait_for(slot, WH_REQUEST_DONE);
+    uint32_t state = wait_for_answer(slot);
+    char why[sizeof slot->request_label];
+    memcpy(why, slot->request_label, sizeof why);
+    why[sizeof why - 1] = 0;
     atomic_store(&slot->request, WH_REQUEST_NONE);
-    return answered
-               ? 0
-               : wh_fail(error, WH_ESYSTEM, "the recorder of process %d does not answer", (int)pid);
+    if (state == WH_REQUEST_DONE)
+        return 0;
+    if (state == WH_REQUEST_FAILED)
+        return wh_fail(error, WH_ESYSTEM, "no snapshot of process %d: %s", (int)pid, why);
+    return wh_fail(error, WH_ESYSTEM, "the recorder of process %d does not answer", (int)pid);
 }
 
 int wh_snapshot_request(pid_t pid, const char *label, struct wh_error *error) {

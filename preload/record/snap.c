@@ -305,10 +305,12 @@ void wh_recorder_collect(struct wh_recorder *r, bool wait) {
 /* --- when
  * ------------------------------------------------------------------------------------------ */
 
-static void take(struct wh_recorder *r, struct wh_process *p, uint32_t reason, const char *label) {
+/* Why there is none goes to *error, if there is one, and into the trace. */
+static int take(struct wh_recorder *r, struct wh_process *p, uint32_t reason, const char *label,
+                struct wh_error *error) {
     struct wh_snap *s = calloc(1, sizeof *s);
     if (!s)
-        return;
+        return wh_fail(error, WH_ESYSTEM, "out of memory");
     s->id = ++r->last_snapshot_id;
     s->process_id = p->image.id;
     s->reason = reason;
@@ -319,15 +321,18 @@ static void take(struct wh_recorder *r, struct wh_process *p, uint32_t reason, c
     if (rc) {
         s->result = rc;
         s->at_ns = wh_recorder_now(r);
+        if (error)
+            *error = s->error;
         store_snap(r, s);
         free_snap(s);
-        return;
+        return rc;
     }
     start_reading(r, s);
+    return 0;
 }
 
-static void answer(struct wh_process_slot *slot) {
-    atomic_store(&slot->request, WH_REQUEST_DONE);
+static void answer(struct wh_process_slot *slot, uint32_t state) {
+    atomic_store(&slot->request, state);
     (void)syscall(SYS_futex, &slot->request, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
@@ -344,10 +349,16 @@ static void serve_request(struct wh_recorder *r, struct wh_process *p) {
     memcpy(label, slot->request_label, sizeof label);
     label[sizeof label - 1] = 0;
     p->request_waits = 0;
-    if (!r->stopped)
-        take(r, p, reason < sizeof reasons / sizeof *reasons && reason ? reason : WH_SNAP_API,
-             label);
-    answer(slot);
+    if (reason >= sizeof reasons / sizeof *reasons || !reason)
+        reason = WH_SNAP_API;
+    struct wh_error error = {.text = "the recording has ended"};
+    int rc = r->stopped ? WH_ESYSTEM : take(r, p, reason, label, &error);
+    if (rc) {
+        memset(slot->request_label, 0, sizeof slot->request_label);
+        memcpy(slot->request_label, error.text,
+               strnlen(error.text, sizeof slot->request_label - 1));
+    }
+    answer(slot, rc ? WH_REQUEST_FAILED : WH_REQUEST_DONE);
 }
 
 static bool is_due(const struct wh_recorder *r, const struct wh_process *p, uint64_t now,
@@ -377,6 +388,6 @@ void wh_recorder_snapshots(struct wh_recorder *r) {
         if (!p->snapshot_ns)
             p->snapshot_ns = now;
         if (r->snap_count < READERS_MAX && is_due(r, p, now, &reason))
-            take(r, p, reason, "");
+            (void)take(r, p, reason, "", NULL);
     }
 }

@@ -53,7 +53,7 @@ struct wh_snapshot_job {
 };
 
 struct wh_snapshot_figures {
-    const char *mode; /* "fork", "stop", "signal" */
+    const char *mode; /* "fork", "stop", "cooperative" */
     uint64_t pause_ns, stop_ns, fork_ns, scan_ns, image_bytes;
     uint32_t unknown_blocks;
     char caveats[512]; /* sentences, one a line */

@@ -133,6 +133,8 @@ int wh_snapshot_freeze(const struct wh_snapshot_job *job, struct wh_frozen **ret
         job->frozen(job->arg);
     sem_post(&f->go);
     wait_for(&f->done);
+    if (f->status != WH_OK && wh_can_cooperate(job))
+        f->status = wh_cooperate(f, job);
     if (f->status != WH_OK) {
         status = f->status;
         if (error)

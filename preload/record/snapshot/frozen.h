@@ -46,6 +46,8 @@ struct wh_frozen {
     int memory;  /* /proc/<image>/mem */
     int pagemap; /* /proc/<image>/pagemap, -1 = none */
     bool is_copy;
+    bool is_cooperative; /* the process copied itself: `threads` is the asking one only */
+    pid_t own_copy;      /* that copy, ours to end; 0 = none */
 
     struct wh_frozen_thread *threads;
     uint32_t thread_count;
@@ -84,6 +86,11 @@ void wh_frozen_thaw(struct wh_frozen *f);
 
 /* --- tracer.c --- */
 void *wh_tracer_main(void *frozen);
+
+/* --- cooperate.c --- */
+bool wh_can_cooperate(const struct wh_snapshot_job *job);
+/* After the tracer was refused: asks the process itself. Calls job->frozen(). */
+int wh_cooperate(struct wh_frozen *f, const struct wh_snapshot_job *job);
 
 /* --- image.c --- */
 

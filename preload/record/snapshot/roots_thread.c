@@ -214,6 +214,8 @@ static void add_thread(struct unwinder *u, struct wh_layout *layout,
 }
 
 bool wh_is_cached_stack(const struct wh_extract *x, const struct wh_mapping *m) {
+    if (x->f->is_cooperative) /* a living thread's, for all that is known */
+        return false;
     if (m->shared || m->inode || m->path[0])
         return false;
     uint64_t words[CACHED_TOP / 8], bytes = m->end - m->start;

@@ -199,12 +199,10 @@ static int stop_threads(struct wh_tracer *t) {
 
 /* Threads of the target between an operation's stamp and its record: the table does not show what
  * they did to the heap. */
-static uint32_t count_inside(const struct wh_tracer *t) {
-    struct wh_session *session = t->frozen->job->session;
-    if (!t->slot || !session)
+static uint32_t count_inside(struct wh_session *session, const struct wh_process_slot *slot) {
+    if (!slot || !session)
         return 0;
-    uint32_t inside = 0, uid = atomic_load(&t->slot->uid),
-             used = atomic_load(&session->blocks_used);
+    uint32_t inside = 0, uid = atomic_load(&slot->uid), used = atomic_load(&session->blocks_used);
     for (uint32_t i = 0; i < used && i < WH_BLOCK_MAX; i++) {
         const struct wh_block_entry *entry = wh_session_entry(session, i);
         if (atomic_load_explicit(&entry->state, memory_order_acquire) == WH_BLOCK_OPEN &&
@@ -214,31 +212,31 @@ static uint32_t count_inside(const struct wh_tracer *t) {
     return inside;
 }
 
-/* Closes the gate of the hooks and waits a little until no thread is inside the allocator. */
-static void close_gate(struct wh_tracer *t) {
-    if (!t->slot)
+void wh_gate_close(struct wh_session *session, struct wh_process_slot *slot) {
+    if (!slot)
         return;
-    atomic_store(&t->slot->gate, 1);
+    atomic_store(&slot->gate, 1);
     uint64_t deadline = wh_snapshot_now_ns() + GATE_NS_MAX;
-    for (unsigned round = 0; count_inside(t) && wh_snapshot_now_ns() < deadline; round++)
+    for (unsigned round = 0; count_inside(session, slot) && wh_snapshot_now_ns() < deadline;
+         round++)
         nap(round);
 }
 
 /* With all threads stopped: operations that the gate did not see the end of. */
 static void note_inside(struct wh_tracer *t) {
-    uint32_t inside = count_inside(t);
+    uint32_t inside = count_inside(t->frozen->job->session, t->slot);
     t->frozen->figures->unknown_blocks += inside;
     if (inside)
         wh_snapshot_caveat(t->frozen->figures, "%u threads were inside the allocator at the stop",
                            inside);
 }
 
-static void open_gate(struct wh_tracer *t) {
-    if (!t->slot)
+void wh_gate_open(struct wh_process_slot *slot) {
+    if (!slot)
         return;
-    atomic_store(&t->slot->gate, 0);
+    atomic_store(&slot->gate, 0);
     /* Threads that wait at the gate sleep on the word itself. */
-    (void)syscall(SYS_futex, &t->slot->gate, 1 /* FUTEX_WAKE, shared */, INT32_MAX, NULL, NULL, 0);
+    (void)syscall(SYS_futex, &slot->gate, 1 /* FUTEX_WAKE, shared */, INT32_MAX, NULL, NULL, 0);
 }
 
 /* sp and pc of a thread that did not stop, as the kernel shows them for a blocked one. */
@@ -269,27 +267,29 @@ static void copy_registers(const struct user_regs_struct *r, struct wh_frozen_th
     thread->has_registers = true;
 }
 
-/* A thread that asks out of a signal handler: its registers are those of the interrupted code. */
-static void look_behind_signal(struct wh_tracer *t, struct wh_frozen_thread *thread) {
-    uint64_t at = t->slot ? atomic_load(&t->slot->request_registers) : 0;
-    if (!at || atomic_load(&t->slot->request) != WH_REQUEST_ASKED ||
-        (pid_t)atomic_load(&t->slot->request_tid) != thread->tid)
-        return;
+bool wh_registers_behind(pid_t pid, uint64_t address, struct wh_frozen_thread *thread) {
+    static const uint8_t in_dwarf_order[WH_REGS] = {
+        REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8,
+        REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
     char path[64];
     greg_t r[NGREG];
-    (void)snprintf(path, sizeof path, "/proc/%d/mem", (int)t->frozen->pid);
-    int memory = open(path, O_RDONLY | O_CLOEXEC);
+    (void)snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
+    int memory = address ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (memory < 0)
-        return;
-    if (pread(memory, r, sizeof r, (off_t)at) == (ssize_t)sizeof r) {
-        static const uint8_t in_dwarf_order[WH_REGS] = {
-            REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8,
-            REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
-        for (unsigned i = 0; i < WH_REGS; i++)
-            thread->registers[i] = (uint64_t)r[in_dwarf_order[i]];
-        thread->in_syscall = false;
-    }
+        return false;
+    bool is_read = pread(memory, r, sizeof r, (off_t)address) == (ssize_t)sizeof r;
+    for (unsigned i = 0; is_read && i < WH_REGS; i++)
+        thread->registers[i] = (uint64_t)r[in_dwarf_order[i]];
+    thread->in_syscall &= !is_read;
     close(memory);
+    return is_read;
+}
+
+/* A thread that asks out of a signal handler: its registers are those of the interrupted code. */
+static void look_behind_signal(const struct wh_tracer *t, struct wh_frozen_thread *thread) {
+    if (t->slot && atomic_load(&t->slot->request) == WH_REQUEST_ASKED &&
+        (pid_t)atomic_load(&t->slot->request_tid) == thread->tid)
+        (void)wh_registers_behind(t->frozen->pid, atomic_load(&t->slot->request_registers), thread);
 }
 
 static int remember_threads(struct wh_tracer *t) {
@@ -408,7 +408,7 @@ static void end_copy(struct wh_tracer *t) {
 static int stop_and_copy(struct wh_tracer *t) {
     struct wh_frozen *f = t->frozen;
     uint64_t begin = wh_snapshot_now_ns();
-    close_gate(t);
+    wh_gate_close(f->job->session, t->slot);
     uint64_t stop_begin = wh_snapshot_now_ns();
     int status = stop_threads(t);
     if (status == WH_OK)
@@ -433,7 +433,7 @@ static int stop_and_copy(struct wh_tracer *t) {
                                refused);
     }
     if (status != WH_OK || t->copy) {
-        open_gate(t);
+        wh_gate_open(t->slot);
         detach_stopped(t);
     }
     f->figures->pause_ns = wh_snapshot_now_ns() - begin;
@@ -445,8 +445,10 @@ static int stop_and_copy(struct wh_tracer *t) {
 static void let_go(struct wh_tracer *t) {
     struct wh_frozen *f = t->frozen;
     end_copy(t);
+    if (f->own_copy)
+        (void)kill(f->own_copy, SIGKILL);
     if (f->status == WH_OK && !f->is_copy) {
-        open_gate(t);
+        wh_gate_open(t->slot);
         detach_stopped(t);
         f->figures->pause_ns = wh_snapshot_now_ns() - t->begin_ns;
     }

@@ -37,4 +37,12 @@ enum wh_stop wh_tracee_wait(pid_t tid, uint64_t deadline_ns, int *ret_status);
  * it was. */
 const char *wh_tracer_copy(struct wh_tracer *t);
 
+/* The gate of the hooks: closes it and waits a little until nobody is inside the allocator. slot
+ * may be NULL. */
+void wh_gate_close(struct wh_session *session, struct wh_process_slot *slot);
+void wh_gate_open(struct wh_process_slot *slot);
+
+/* Takes a thread's registers from gregs (ucontext.h) at an address of the process. */
+bool wh_registers_behind(pid_t pid, uint64_t address, struct wh_frozen_thread *thread);
+
 #endif
