@@ -111,7 +111,7 @@ static int star_step(struct builder *b, uint32_t parent, const struct kind *k,
                                      .variable = up->variable,
                                      .size = k->size,
                                      .depth = up->depth + 1,
-                                     .elements = k->elements != 0};
+                                     .elements = (uint8_t)k->elements};
             struct wh_key key = {(uint64_t)parent << 32 | k->creator, 1, kind_key(k)};
             int status = add_node(b, n, reading, key, ret);
             if (status < 0)
@@ -167,7 +167,7 @@ static int find_or_add(struct builder *b, uint32_t parent, const struct kind *k,
                              .variable = variable,
                              .size = k->size,
                              .function = reading->function,
-                             .elements = k->elements != 0};
+                             .elements = (uint8_t)k->elements};
     n.depth = parent == WH_PATH_NONE ? 1 : p->nodes[parent].depth + 1;
     return add_node(b, n, reading, key, ret);
 }

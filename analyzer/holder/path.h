@@ -16,6 +16,7 @@
 #define WH_PATH_NONE       UINT32_MAX
 #define WH_PATH_NODES_MAX  400000u /* beyond that, deeper steps join their parent */
 #define WH_PATH_STAR_STEPS 6
+#define WH_ELEMENTS_SLICE  2 /* of `elements`: a slice's; its pointers' members read with a dot */
 
 /* The ways of recursion that a star node stands for. */
 struct wh_path_star {

@@ -206,7 +206,11 @@ static int read_typed(struct wh_reader *r, uint32_t edge, const struct wh_type *
         !ret->field.is_pointer)
         return 0;
     ret->is_typed = 1;
+    if (elements == WH_ELEMENTS_SLICE)
+        wh_type_mark_element(type, &ret->field);
     target_type(h, e, ret->field.pointee, ret->field.is_elements, ret);
+    if (ret->elements && ret->field.is_slice)
+        ret->elements = WH_ELEMENTS_SLICE;
     if (!ret->type && !ret->field.pointee && e->to_offset == 0)
         return guess_type(r, module_of_edge(h, edge), e->to, &ret->type, error);
     return 0;

@@ -81,6 +81,7 @@ static void descend_member(struct descent *d, const struct wh_member *member, ui
         f->is_link = member->is_link;
         f->is_elements = member->is_elements;
         f->is_whole = member->is_whole;
+        f->is_slice = member->is_slice;
     }
 }
 
@@ -171,10 +172,14 @@ bool wh_type_may_point(const struct wh_type *t, uint64_t block_size, uint64_t of
            field.offset == 0;
 }
 
+void wh_type_mark_element(const struct wh_type *t, struct wh_type_field *field) {
+    field->is_element = t && t->kind == WH_TYPE_POINTER;
+}
+
 void wh_path_append(char *path, size_t size, const struct wh_type_field *previous,
                     const struct wh_type_field *field, bool collapsed) {
     const char *text = collapsed ? field->collapsed : field->text;
-    if (previous && !previous->is_link && text[0] == '.') {
+    if (previous && !previous->is_link && !previous->is_element && text[0] == '.') {
         /* "v[*].name", "m[*].second": a value in its place; "p->name": behind a pointer */
         append(path, size, "->");
         text++;

@@ -487,6 +487,7 @@ void wh_type_fill(const struct wh_type *constant) {
         t->plain && (!strncmp(t->plain, "std::", 5) || !strncmp(t->plain, "__gnu_cxx::", 11));
     add_members(t, &t->die, 0);
     wh_type_fill_container(t);
+    wh_type_fill_slice(t);
     if (t->kind == WH_TYPE_STRUCT && t->member_count) {
         const struct wh_type *last = t->members[t->member_count - 1].type;
         t->has_flexible_end = last->kind == WH_TYPE_ARRAY && last->count == 0;

@@ -59,6 +59,8 @@ struct wh_type_field {
     bool is_link;     /* container's inner link: the step through it adds nothing to the path */
     bool is_elements; /* the block behind it holds elements one after another: reads as [i] */
     bool is_whole;    /* pointee describes the block from its first byte, wherever it points */
+    bool is_slice;    /* is_elements of a pointer with its length: elements are its own members */
+    bool is_element;  /* a pointer that is itself an element of such a slice: polls[*].barriers */
     const struct wh_type *pointee; /* of the block behind the pointer; NULL = void * or unknown */
 };
 
@@ -71,9 +73,13 @@ struct wh_type_field {
 int wh_type_at(const struct wh_type *t, uint64_t block_size, uint64_t offset, bool elements,
                const struct wh_type_want *want, struct wh_type_field *ret_field);
 
+/* Tells a field that its block was reached through a slice, for how the next step reads. */
+void wh_type_mark_element(const struct wh_type *t, struct wh_type_field *field);
+
 /* Appends to path how the next field reads. previous: field of the step before (NULL: `field` lies
- * in the root variable whose name stands in path). "->" between pointer and member, "[i]" for
- * elements, nothing for links. The text is cut at size. */
+ * in the root variable whose name stands in path). "->" between pointer and member, "." where
+ * the pointer is a slice's element, "[i]" for elements, nothing for links. The text is cut at size.
+ */
 void wh_path_append(char *path, size_t size, const struct wh_type_field *previous,
                     const struct wh_type_field *field, bool collapsed);
 

@@ -13,6 +13,7 @@ struct wh_member {
     bool is_link; /* for what a pointer there leads to: see struct wh_type_field */
     bool is_elements;
     bool is_whole;
+    bool is_slice;
 };
 
 struct wh_type {
@@ -73,6 +74,9 @@ void wh_type_fill_container(struct wh_type *t);
 const struct wh_type *wh_type_builtin(struct wh_module *m, const char *plain_name);
 /* The n-th template argument that is a type; NULL = none. */
 const struct wh_type *wh_type_argument(const struct wh_type *t, unsigned n);
+
+/* slice.c: a pointer and its length read as what they count. */
+void wh_type_fill_slice(struct wh_type *t);
 
 /* pretty.c: shortens std::string and default template arguments in place. */
 void wh_pretty_simplify(char *text);

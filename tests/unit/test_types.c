@@ -54,6 +54,22 @@ struct flexible {
     struct entry *items[];
 };
 
+static struct slices {
+    struct {
+        struct message **ptr;
+        long len, cap;
+    } messages;
+    struct {
+        struct message *next;
+        long len;
+    } numbered;
+    struct {
+        char *data;
+        long len;
+        char *name;
+    } named;
+} slices_of_test;
+
 struct cache {
     int count;
     struct entry *buckets[16];
@@ -277,6 +293,32 @@ static void unions_name_the_member_whose_pointee_fits(void **state) {
     assert_string_equal(field.text, ".big");
 }
 
+/* { pointer, length } is what it counts; { next, id } only looks like it. */
+static void slices_read_as_what_they_count(void **state) {
+    (void)state;
+    struct wh_type_field first, second, third;
+    char path[64] = "slices";
+    const struct wh_type *t = type_of_static(&slices_of_test);
+    uint64_t offset = offsetof(struct slices, messages);
+    assert_int_equal(wh_type_at(t, 0, offset, false, NULL, &first), 0);
+    assert_true(first.is_slice && first.is_elements);
+    assert_int_equal(wh_type_at(first.pointee, 16, 8, first.is_elements, NULL, &second), 0);
+    wh_type_mark_element(first.pointee, &second);
+    offset = offsetof(struct message, bytes);
+    assert_int_equal(wh_type_at(second.pointee, 0, offset, false, NULL, &third), 0);
+    wh_path_append(path, sizeof(path), NULL, &first, true);
+    wh_path_append(path, sizeof(path), &first, &second, true);
+    wh_path_append(path, sizeof(path), &second, &third, true);
+    assert_string_equal(path, "slices.messages[*].bytes");
+    offset = offsetof(struct slices, numbered);
+    assert_int_equal(wh_type_at(t, 0, offset, false, NULL, &first), 0);
+    assert_string_equal(first.text, ".numbered.next");
+    assert_false(first.is_slice || first.is_elements);
+    offset = offsetof(struct slices, named);
+    assert_int_equal(wh_type_at(t, 0, offset, false, NULL, &first), 0);
+    assert_string_equal(first.text, ".named.data");
+}
+
 static void paths_go_through_pointers_and_elements(void **state) {
     (void)state;
     struct wh_type_field first, second, third;
@@ -457,6 +499,7 @@ int main(void) {
         cmocka_unit_test(fields_read_as_people_write_them),
         cmocka_unit_test(larger_blocks_are_arrays_and_flexible_ends_take_the_rest),
         cmocka_unit_test(unions_name_the_member_whose_pointee_fits),
+        cmocka_unit_test(slices_read_as_what_they_count),
         cmocka_unit_test(paths_go_through_pointers_and_elements),
         cmocka_unit_test(containers_of_glib_read_as_what_they_hold),
         cmocka_unit_test(what_cannot_point_is_known),
