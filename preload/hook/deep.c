@@ -87,6 +87,8 @@ int wh_deep_ready(void) {
 
 void wh_deep_init(void) {
     long fds[2];
+    if (!wh_real.dlopen) /* libc itself is the program: nothing comes after us */
+        return;
     next_descriptors(fds);
     void *library = wh_real.dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
     if (!library)

@@ -93,7 +93,8 @@ void *wh_real_operator(const char *name) {
     static const char *const libraries[] = {"libstdc++.so.6", "libc++.so.1"};
     void *address = dlsym(RTLD_NEXT, name);
     for (unsigned i = 0; !address && i < 2; i++) {
-        void *library = wh_real.dlopen(libraries[i], RTLD_NOW | RTLD_NOLOAD);
+        void *library =
+            wh_real.dlopen ? wh_real.dlopen(libraries[i], RTLD_NOW | RTLD_NOLOAD) : NULL;
         address = library ? dlsym(library, name) : NULL;
     }
     return address;
