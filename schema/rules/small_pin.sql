@@ -24,6 +24,8 @@ pinned AS (
     LEFT JOIN stack s ON s.id = a.stack_id
     WHERE h.snapshot_id = ?1 AND a.size_bytes >= 256 AND h.visible_bytes * 8 <= a.size_bytes
       AND h.retained_bytes = a.size_bytes
+      AND NOT EXISTS(SELECT 1 FROM pooled o WHERE o.snapshot_id = ?1 AND o.allocation_id = h.allocation_id
+                     AND o.is_idle = 1) -- given back: whoever still refers to it does not use it
     GROUP BY p.text, s.creator
     HAVING sum(a.size_bytes - h.visible_bytes) >= 65536)
 SELECT CASE WHEN bytes - visible >= 1073741824 AND bytes >= 16384 * objects THEN 'error'

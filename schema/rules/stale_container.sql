@@ -7,51 +7,53 @@
 --   buffers kept by slot arrays that are older than every buffer they keep, mostly empty, one of many like
 --   arrays, and made by a function that is not on the buffers' creator stack. Where pools are annotated:
 --   how many of the buffers were given back to their pool.
--- threshold: warning from 1 MiB, info from 64 KiB; (2) needs 32 like arrays.
+-- threshold: warning from 1 MiB, info from 64 KiB; (1) needs four or more slots, (2) needs 32 like arrays.
 -- misleads: (2) also describes connections that each own a small table of buffers in use. A block that was given
 --   back to its pool and is still referred to is never in use.
 -- handbook: A surge of connections with large packets (连接数突增 + 大包场景): netpoll's barriers.
-WITH sliced AS ( -- arrays whose only kept reference says how much of them is in use
+WITH sliced AS MATERIALIZED ( -- arrays whose only kept reference says how much of them is in use
     SELECT to_allocation_id AS id, max(visible_bytes) AS used
     FROM reference WHERE snapshot_id = ?1 AND is_kept = 1
     GROUP BY to_allocation_id
     HAVING count(*) = 1 AND max(evidence = '(ptr,len,cap)' AND to_offset = 0) = 1 AND max(visible_bytes) > 0),
-dense AS ( -- arrays of single pointers: the slots in use and behind lie 8 bytes apart
-    SELECT r.from_allocation_id AS id FROM reference r JOIN sliced ON sliced.id = r.from_allocation_id
+dense AS MATERIALIZED ( -- arrays of single pointers: the slots in use and behind lie 8 bytes apart; and no
+    -- misunderstanding: were the length a number of pointers, some would still be behind it
+    SELECT r.from_allocation_id AS id FROM reference r CROSS JOIN sliced ON sliced.id = r.from_allocation_id
     WHERE r.snapshot_id = ?1 GROUP BY r.from_allocation_id
-    HAVING count(*) >= 4 AND (max(r.from_offset) - min(r.from_offset)) / 8 + 1 = count(DISTINCT r.from_offset)),
-behind AS (
+    HAVING count(*) >= 4 AND (max(r.from_offset) - min(r.from_offset)) / 8 + 1 = count(DISTINCT r.from_offset)
+       AND max(r.from_offset) >= 8 * max(sliced.used)),
+behind AS MATERIALIZED (
     SELECT p.text AS holder, coalesce(s.creator, '?') AS creator, count(*) AS objects,
            sum(h.retained_bytes) AS bytes, count(DISTINCT r.from_allocation_id) AS arrays
-    FROM sliced
-    JOIN dense ON dense.id = sliced.id
-    JOIN reference r ON r.snapshot_id = ?1 AND r.from_allocation_id = sliced.id
-         AND r.from_offset >= sliced.used AND r.is_kept = 1
-    JOIN held h ON h.snapshot_id = ?1 AND h.allocation_id = r.to_allocation_id AND h.dominator_id = sliced.id
+    FROM reference r
+    CROSS JOIN sliced ON sliced.id = r.from_allocation_id AND r.from_offset >= sliced.used
+    CROSS JOIN dense ON dense.id = sliced.id
+    CROSS JOIN held h ON h.snapshot_id = ?1 AND h.allocation_id = r.to_allocation_id AND h.dominator_id = sliced.id
     JOIN allocation a ON a.id = h.allocation_id
     JOIN path p ON p.id = h.path_id
     LEFT JOIN stack s ON s.id = a.stack_id
+    WHERE r.snapshot_id = ?1 AND r.is_kept = 1
     GROUP BY p.text, s.creator),
-parent AS (SELECT DISTINCT from_allocation_id AS id FROM reference
+parent AS MATERIALIZED (SELECT DISTINCT from_allocation_id AS id FROM reference
            WHERE snapshot_id = ?1 AND is_kept = 1 AND from_allocation_id IS NOT NULL),
-leaf AS ( -- plain buffers with a keeper: they refer to nothing themselves
+leaf AS MATERIALIZED ( -- plain buffers with a keeper: they refer to nothing themselves
     SELECT h.allocation_id AS id, h.path_id, a.alloc_ns, a.stack_id
     FROM held h JOIN path p ON p.id = h.path_id JOIN allocation a ON a.id = h.allocation_id
     LEFT JOIN parent ON parent.id = h.allocation_id
     WHERE h.snapshot_id = ?1 AND p.keeper IS NOT NULL AND parent.id IS NULL),
-slot AS (
+slot AS MATERIALIZED (
     SELECT leaf.id, leaf.path_id, leaf.stack_id, leaf.alloc_ns, c.id AS array,
            c.alloc_ns AS array_ns, c.size_bytes AS array_bytes, coalesce(sc.creator, '?') AS array_creator
     FROM reference r
-    JOIN leaf ON leaf.id = r.to_allocation_id
+    CROSS JOIN leaf ON leaf.id = r.to_allocation_id
     LEFT JOIN allocation c ON c.id = r.from_allocation_id
     LEFT JOIN stack sc ON sc.id = c.stack_id
     WHERE r.snapshot_id = ?1 AND r.is_kept = 1),
-pair AS (SELECT DISTINCT stack_id, array_creator FROM slot),
-explained AS ( -- the array's creator is on the buffer's creator stack
+pair AS MATERIALIZED (SELECT DISTINCT stack_id, array_creator FROM slot),
+explained AS MATERIALIZED ( -- the array's creator is on the buffer's creator stack
     SELECT DISTINCT pair.stack_id, pair.array_creator FROM pair
     JOIN stack_frame f ON f.stack_id = pair.stack_id AND f.function = pair.array_creator),
-judged AS ( -- one row a buffer: are all its referrers older arrays with room, made by others?
+judged AS MATERIALIZED ( -- one row a buffer: are all its referrers older arrays with room, made by others?
     SELECT slot.id, slot.path_id, min(slot.array) AS array,
            min(coalesce(slot.array_ns < slot.alloc_ns AND slot.array_bytes >= 256, 0)
                AND explained.stack_id IS NULL) AS is_stale
@@ -59,7 +61,7 @@ judged AS ( -- one row a buffer: are all its referrers older arrays with room, m
     LEFT JOIN explained ON explained.stack_id = slot.stack_id
          AND explained.array_creator = slot.array_creator
     GROUP BY slot.id),
-surge AS (
+surge AS MATERIALIZED (
     SELECT p.text AS holder, coalesce(s.creator, '?') AS creator, count(*) AS objects,
            sum(a.size_bytes) AS bytes, count(DISTINCT j.array) AS arrays, sum(o.is_idle) AS idle
     FROM judged j

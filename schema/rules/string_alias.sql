@@ -20,6 +20,8 @@ aliased AS (
     JOIN path p ON p.id = h.path_id
     LEFT JOIN stack s ON s.id = a.stack_id
     WHERE refs.inside * 2 > refs.n AND a.size_bytes >= 256 AND h.visible_bytes * 2 <= a.size_bytes
+      AND NOT EXISTS(SELECT 1 FROM pooled o WHERE o.snapshot_id = ?1 AND o.allocation_id = h.allocation_id
+                     AND o.is_idle = 1)
     GROUP BY p.text, s.creator
     HAVING sum(a.size_bytes - h.visible_bytes) >= 65536)
 SELECT CASE WHEN bytes - visible >= 1048576 THEN 'warning' ELSE 'info' END, creator, holder, bytes, objects,
