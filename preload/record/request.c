@@ -89,7 +89,7 @@ static int ask(struct wh_process_slot *slot, pid_t pid, const char *label, struc
     if (state == WH_REQUEST_DONE)
         return 0;
     if (state == WH_REQUEST_FAILED)
-        return wh_fail(error, WH_ESYSTEM, "no snapshot of process %d: %s", (int)pid, why);
+        return wh_fail(error, WH_ESYSTEM, "no snapshot: %s", why);
     return wh_fail(error, WH_ESYSTEM, "the recorder of process %d does not answer", (int)pid);
 }
 
