@@ -34,6 +34,7 @@ MODES
 
 # Inherited SIG_IGN stays, what an exec gets is the default, python's own handler works.
 same "$TMP/t.db" bash -c "trap '' TERM; '$PROGRAMS/t_last_signal' term; echo \$?"
+# shellcheck disable=SC2016 # the inner shells' own
 same "$TMP/t.db" bash -c 'timeout 0.2 sleep 10; echo $?; (kill -INT $BASHPID); echo $?; sh -c "kill -TERM \$\$"; echo $?'
 same "$TMP/t.db" "$PYTHON" -c 'import os, signal, sys
 print(signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
