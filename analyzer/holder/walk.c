@@ -24,6 +24,7 @@ struct wh_reader {
     const struct wh_type **guess;
     uint32_t guess_count;
     size_t guess_room;
+    uint32_t *modules; /* per block: see module_of_edge() */
 };
 
 int wh_reader_open(struct wh_holding *h, struct wh_reader **ret, struct wh_error *error) {
@@ -31,6 +32,13 @@ int wh_reader_open(struct wh_holding *h, struct wh_reader **ret, struct wh_error
     if (!*ret)
         return wh_fail(error, WH_ESYSTEM, "no memory for reading paths");
     (*ret)->h = h;
+    (*ret)->modules = malloc((h->graph.blocks + 1ul) * sizeof(uint32_t));
+    if (!(*ret)->modules) {
+        free(*ret);
+        *ret = NULL;
+        return wh_fail(error, WH_ESYSTEM, "no memory for reading paths");
+    }
+    memset((*ret)->modules, 0xff, (h->graph.blocks + 1ul) * sizeof(uint32_t));
     return 0;
 }
 
@@ -41,6 +49,7 @@ void wh_reader_close(struct wh_reader *r) {
     wh_map_release(&r->guesses);
     free(r->stride);
     free(r->guess);
+    free(r->modules);
     free(r);
 }
 
@@ -184,16 +193,28 @@ static void target_type(const struct wh_holding *h, const struct wh_heap_edge *e
         ret->type = wh_type_container(pointee, e->to_offset, block);
 }
 
-static int64_t module_of_edge(const struct wh_holding *h, uint32_t edge) {
-    const struct wh_heap_edge *e = &h->heap.edges[edge];
-    uint32_t v = e->from;
-    while (!(v & WH_FROM_ROOT) && v < h->graph.blocks) {
+#define MODULE_UNKNOWN UINT32_MAX
+
+/* Module of the root that the edge's path begins at, 0 = none. Remembered for each block on the
+ * way: a list of a million would be walked a million times. */
+static uint32_t module_of_edge(struct wh_reader *r, uint32_t edge) {
+    const struct wh_holding *h = r->h;
+    uint32_t first = h->heap.edges[edge].from, v = first, module = 0;
+    while (!(v & WH_FROM_ROOT) && v < h->graph.blocks && r->modules[v] == MODULE_UNKNOWN) {
         uint32_t up = h->graph.tree_edge[v];
-        if (up == WH_GRAPH_NONE)
-            return 0;
-        v = h->heap.edges[up].from;
+        v = up == WH_GRAPH_NONE ? WH_GRAPH_NONE & ~WH_FROM_ROOT : h->heap.edges[up].from;
     }
-    return v & WH_FROM_ROOT ? h->heap.roots[v & ~WH_FROM_ROOT].module : 0;
+    if (v & WH_FROM_ROOT)
+        module = h->heap.roots[v & ~WH_FROM_ROOT].module;
+    else if (v < h->graph.blocks)
+        module = r->modules[v];
+    for (v = first; !(v & WH_FROM_ROOT) && v < h->graph.blocks && r->modules[v] == MODULE_UNKNOWN;
+         v = h->heap.edges[h->graph.tree_edge[v]].from) {
+        r->modules[v] = module;
+        if (h->graph.tree_edge[v] == WH_GRAPH_NONE)
+            break;
+    }
+    return module;
 }
 
 static int read_typed(struct wh_reader *r, uint32_t edge, const struct wh_type *type, uint64_t size,
@@ -212,7 +233,7 @@ static int read_typed(struct wh_reader *r, uint32_t edge, const struct wh_type *
     if (ret->elements && ret->field.is_slice)
         ret->elements = WH_ELEMENTS_SLICE;
     if (!ret->type && !ret->field.pointee && e->to_offset == 0)
-        return guess_type(r, module_of_edge(h, edge), e->to, &ret->type, error);
+        return guess_type(r, module_of_edge(r, edge), e->to, &ret->type, error);
     return 0;
 }
 

@@ -92,6 +92,11 @@ struct wh_keyed {
 /* Sorts by key, stable; `spare` has room for count. Linear time. */
 void wh_keyed_sort(struct wh_keyed *items, struct wh_keyed *spare, size_t count);
 
+/* Makes room for so many edges, keeping those there are; *heap->edges, NULL = no memory. Until the
+ * first edge is stored the memory is anybody's. */
+#define WH_EDGES_PER_NODE 3u /* made at first; what is not touched costs nothing */
+void *wh_extract_edge_room(struct wh_extract *x, uint64_t room);
+
 /* Fills heap->nodes and the index from the live set. */
 int wh_extract_nodes(struct wh_extract *x, struct wh_live_block *blocks, uint64_t count);
 

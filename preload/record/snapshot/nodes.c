@@ -151,15 +151,14 @@ static void flag_shared(struct wh_extract *x) {
 int wh_extract_nodes(struct wh_extract *x, struct wh_live_block *blocks, uint64_t count) {
     if (count >= WH_FROM_ROOT - 1)
         return WH_ESYSTEM;
-    struct wh_keyed *items = wh_large_alloc((count + 1) * sizeof *items),
-                    *spare = wh_large_alloc((count + 1) * sizeof *spare);
+    /* The room of the edges, which come later, serves for the sort: fresh pages are dear. */
+    struct wh_keyed *items = wh_extract_edge_room(x, count * WH_EDGES_PER_NODE + 65536);
     struct wh_heap_node *nodes = wh_large_alloc((count + 1) * sizeof *nodes);
-    if (!items || !spare || !nodes) {
-        free(items);
-        free(spare);
+    if (!items || !nodes) {
         free(nodes);
         return WH_ESYSTEM;
     }
+    struct wh_keyed *spare = items + count;
     for (uint64_t i = 0; i < count; i++)
         items[i] = (struct wh_keyed){blocks[i].address, (uint32_t)i};
     wh_keyed_sort(items, spare, count);
@@ -182,8 +181,6 @@ int wh_extract_nodes(struct wh_extract *x, struct wh_live_block *blocks, uint64_
         wh_snapshot_caveat(x->figures, "%u blocks overlapped others and were left out", dropped);
     }
     number_births(nodes, kept, items, spare);
-    free(items);
-    free(spare);
     x->heap->nodes = nodes;
     x->heap->node_count = kept;
     flag_shared(x);

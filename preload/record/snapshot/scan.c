@@ -11,14 +11,13 @@
 #include "base/large.h"
 #include "record/snapshot/filter.h"
 
-#define SCAN_BYTES     (256u << 10) /* stays in a second-level cache between the stages */
-#define MARGIN         16u          /* bytes of context on both sides of a piece */
-#define RUN_GAP_MAX    4096u        /* nodes farther apart are not read together */
-#define LARGE_BYTES    65536u /* nodes from this size on are read alone, without untouched pages */
-#define BATCH          64u
-#define EDGES_PER_NODE 3u /* room made at first; what is not touched costs nothing */
-#define LOW48          0x0000ffffffffffffull
-#define PAGE           4096ull
+#define SCAN_BYTES  (256u << 10) /* stays in a second-level cache between the stages */
+#define MARGIN      16u          /* bytes of context on both sides of a piece */
+#define RUN_GAP_MAX 4096u        /* nodes farther apart are not read together */
+#define LARGE_BYTES 65536u /* nodes from this size on are read alone, without untouched pages */
+#define BATCH       64u
+#define LOW48       0x0000ffffffffffffull
+#define PAGE        4096ull
 
 struct scanner {
     struct wh_extract *x;
@@ -32,21 +31,24 @@ struct scanner {
 
 /* --- edges --- */
 
+void *wh_extract_edge_room(struct wh_extract *x, uint64_t room) {
+    struct wh_heap *h = x->heap;
+    struct wh_heap_edge *more = wh_large_alloc(room * sizeof *more);
+    if (!more)
+        return NULL;
+    if (h->edge_count)
+        memcpy(more, h->edges, h->edge_count * sizeof *more);
+    free(h->edges);
+    h->edges = more;
+    x->edge_room = room;
+    return more;
+}
+
 static struct wh_heap_edge *new_edge(struct wh_extract *x) {
     struct wh_heap *h = x->heap;
-    if (h->edge_count == x->edge_room) {
-        uint64_t room =
-            x->edge_room ? x->edge_room * 2 : (uint64_t)h->node_count * EDGES_PER_NODE + 65536;
-        struct wh_heap_edge *more = wh_large_alloc(room * sizeof *more);
-        if (!more) {
-            x->failed = true;
-            return NULL;
-        }
-        if (h->edge_count)
-            memcpy(more, h->edges, h->edge_count * sizeof *more);
-        free(h->edges);
-        h->edges = more;
-        x->edge_room = room;
+    if (h->edge_count == x->edge_room && !wh_extract_edge_room(x, x->edge_room * 2)) {
+        x->failed = true;
+        return NULL;
     }
     return &h->edges[h->edge_count];
 }
