@@ -34,8 +34,8 @@
 
 /* Environment: how a new image finds its session, and what a bare preload asks for. */
 #define WH_ENV_SESSION "WHOHOLDS_SESSION" /* path of the session file */
-#define WH_ENV_SEED    "WHOHOLDS_SEED"    /* a number: the sampled mode draws the same samples again */
-#define WH_ENV_OUTPUT  "WHOHOLDS_OUTPUT"  /* bare preload: trace file; %e program, %p pid, %% */
+#define WH_ENV_SEED    "WHOHOLDS_SEED" /* a number: the sampled mode draws the same samples again */
+#define WH_ENV_OUTPUT  "WHOHOLDS_OUTPUT" /* bare preload: trace file; %e program, %p pid, %% */
 
 enum wh_overflow { WH_OVERFLOW_WAIT = 0, WH_OVERFLOW_DROP = 1 };
 enum wh_clock {

@@ -296,7 +296,7 @@ WH_INLINE uint64_t wh_ticks(void) {
 
 int wh_sample_init(uint64_t bytes, const char *seed_text); /* 0 = no memory */
 int wh_sample_slow(size_t size);
-void wh_sample_forked(void); /* the child draws other numbers than its parent */
+void wh_sample_forked(void);             /* the child draws other numbers than its parent */
 int wh_sample_add(const void *block);    /* 0 = the set is full there */
 int wh_sample_remove(const void *block); /* was it in the set? */
 
