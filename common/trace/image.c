@@ -210,14 +210,20 @@ static uint64_t key_of(const struct wh_event *e) {
     return e->kind == WH_EV_REALLOC ? e->old_address : e->address;
 }
 
+static void call_for(struct wh_image *image, const struct wh_event *e) {
+    wh_live_prefetch(&image->pair.live, key_of(e));
+    if (e->kind != WH_EV_FREE)
+        wh_ledger_prefetch(&image->pair.ledger, wh_nodes_id(&image->nodes, e->stack));
+}
+
 /* What is needed of a record that comes soon is called for now: the table of live blocks is larger
  * than any cache. Called after each record was decoded; a whole new batch is called for at once. */
-static void call_ahead(const struct wh_image *image, const struct wh_stream *s) {
+static void call_ahead(struct wh_image *image, const struct wh_stream *s) {
     const uint32_t near = 4;
     if (s->ahead_at == 1)
         for (uint32_t i = 1; i < s->ahead_count; i++)
             if (s->ahead[i].kind != WH_EV_NODE)
-                wh_live_prefetch(&image->pair.live, key_of(&s->ahead[i]));
+                call_for(image, &s->ahead[i]);
     uint32_t i = s->ahead_at + near;
     if (i < s->ahead_count && s->ahead[i].kind != WH_EV_NODE)
         wh_live_prefetch_record(&image->pair.live, key_of(&s->ahead[i]));

@@ -160,11 +160,12 @@ static void enlarge(struct wh_thread *t) {
     t->cache_mask = WH_NODE_CACHE_LARGE - 1;
 }
 
-uint32_t wh_intern_miss(struct wh_thread *t, uint32_t parent, uint64_t ip) {
+uint32_t wh_intern_miss(struct wh_thread *t, uint64_t path, uint32_t parent, uint64_t ip) {
     uint32_t id = intern(t, parent, ip);
     if (++t->cache_misses == 8 * WH_NODE_CACHE_SMALL)
         enlarge(t);
-    t->cache[(wh_node_hash(parent, ip) >> 7) & t->cache_mask] =
-        (struct wh_node_entry){ip, parent, id};
+    struct wh_node_entry *set = wh_node_set(t, path);
+    set[1] = set[0];
+    set[0] = (struct wh_node_entry){ip, parent, id};
     return id;
 }

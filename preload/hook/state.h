@@ -35,17 +35,18 @@
 struct wh_fresh {
     uint64_t ip, sp, bp;
     const uint64_t *bp_slot,
-        *cfa_slot; /* words that the caller's bp and CFA were read from; or NULL */
-    uint8_t uses_bp, keeps_bp;
+        *cfa_slot;                  /* words that the caller's bp and CFA were read from; or NULL */
+    uint8_t uses_bp, keeps_bp, own; /* own: code of this library */
+    uint64_t path;                  /* hash of the path from the root to here */
 };
 
 /* What is remembered of a frame beside ip and sp. */
 struct wh_frame {
-    uint64_t bp;
-    uint32_t node;    /* interned path from the root to here; valid below depth_max */
-    uint32_t slots;   /* number of tail slots that this frame and all its callers read */
-    uint8_t needs_bp; /* this frame or a caller computes something from bp as it is here */
-    uint8_t own;      /* code of this library: not part of the recorded stack */
+    uint64_t bp, path; /* path: hash of the return addresses from the root to here */
+    uint32_t node;     /* interned path from the root to here; valid below depth_max */
+    uint32_t slots;    /* number of tail slots that this frame and all its callers read */
+    uint8_t needs_bp;  /* this frame or a caller computes something from bp as it is here */
+    uint8_t own;       /* code of this library: not part of the recorded stack */
 };
 
 /* A word of the stack that a walk depended on, other than a return address. */
@@ -73,10 +74,10 @@ struct wh_tail {
 
 /* ---- threads (thread.c) ------------------------------------------------------------------- */
 
-/* Entries of a thread's cache in front of the shared table: a short process touches few pages;
- * after many misses the cache grows to 256 KiB. */
+/* Entries of a thread's cache in front of the shared table, in sets of two: a short process touches
+ * few pages; after many misses the cache grows to 512 KiB. */
 #define WH_NODE_CACHE_SMALL 512u
-#define WH_NODE_CACHE_LARGE 16384u
+#define WH_NODE_CACHE_LARGE 32768u
 
 struct wh_node_entry {
     uint64_t ip;
@@ -319,7 +320,7 @@ WH_INLINE int wh_sample_skips_free(const void *block) {
 
 int wh_intern_init(void);
 void wh_intern_forked(void);
-uint32_t wh_intern_miss(struct wh_thread *t, uint32_t parent, uint64_t ip);
+uint32_t wh_intern_miss(struct wh_thread *t, uint64_t path, uint32_t parent, uint64_t ip);
 void wh_intern_forget(struct wh_thread *t); /* empties the thread's cache */
 uint32_t wh_intern_count(void);             /* ids handed out so far, + 1 */
 
@@ -333,12 +334,25 @@ WH_INLINE uint64_t wh_node_hash(uint32_t parent, uint64_t ip) {
     uint64_t x = (ip ^ (uint64_t)parent << 29) * 0x9e3779b97f4a7c15ull;
     return x ^ x >> 32;
 }
+/* The hash of a path that goes on to ip. It depends on addresses alone, not on ids: where a whole
+ * stack's nodes lie in the cache is known before the first of them was looked up. */
+WH_INLINE uint64_t wh_path(uint64_t caller, uint64_t ip) {
+    uint64_t x = (caller ^ ip) * 0x9e3779b97f4a7c15ull;
+    return x ^ x >> 32;
+}
+WH_INLINE struct wh_node_entry *wh_node_set(struct wh_thread *t, uint64_t path) {
+    return &t->cache[path >> 7 & t->cache_mask & ~1u];
+}
 /* The node of `ip` called from `parent`'s path; 0 when it cannot be recorded. */
-WH_INLINE uint32_t wh_intern(struct wh_thread *t, uint32_t parent, uint64_t ip) {
-    struct wh_node_entry *e = &t->cache[(wh_node_hash(parent, ip) >> 7) & t->cache_mask];
+WH_INLINE uint32_t wh_intern_at(struct wh_thread *t, uint64_t path, uint32_t parent, uint64_t ip) {
+    struct wh_node_entry *e = wh_node_set(t, path);
+    e += (e->ip != ip) | (e->parent != parent);
     if (WH_LIKELY(e->ip == ip && e->parent == parent && e->id))
         return e->id;
-    return wh_intern_miss(t, parent, ip);
+    return wh_intern_miss(t, path, parent, ip);
+}
+WH_INLINE uint32_t wh_intern(struct wh_thread *t, uint32_t parent, uint64_t ip) {
+    return wh_intern_at(t, wh_path(parent, ip), parent, ip);
 }
 
 /* ---- cfi.c: rules from .eh_frame --------------------------------------------------------------

@@ -170,6 +170,14 @@ WH_INLINE uint32_t meet(const struct wh_tail *tail, const struct cursor *c, uint
     return 0;
 }
 
+/* Hashes a fresh frame's path and calls for its node. */
+WH_INLINE uint64_t call_ahead(struct wh_thread *t, struct wh_fresh *f, uint64_t caller) {
+    f->own = (uint8_t)wh_in(&wh_process.self, f->ip);
+    f->path = f->own ? caller : wh_path(caller, f->ip);
+    __builtin_prefetch(wh_node_set(t, f->path));
+    return f->path;
+}
+
 /* Appends a frame on the leaf side of the tail and interns it. */
 WH_INLINE void push(struct wh_thread *t, const struct wh_fresh *f) {
     struct wh_tail *tail = &t->tail;
@@ -186,10 +194,11 @@ WH_INLINE void push(struct wh_thread *t, const struct wh_fresh *f) {
     frame->slots = slots;
     /* over a gap the true caller is unknown */
     frame->needs_bp = f->uses_bp || (f->keeps_bp && i && (frame[-1].needs_bp || i == tail->gap));
-    frame->own = (uint8_t)wh_in(&wh_process.self, f->ip);
+    frame->own = f->own;
+    frame->path = f->path;
     if (WH_LIKELY(i < wh_process.depth_max && !tail->gap)) {
         uint32_t parent = i ? frame[-1].node : tail->unresolved ? wh_intern(t, 0, 0) : 0;
-        frame->node = frame->own ? parent : wh_intern(t, parent, f->ip);
+        frame->node = frame->own ? parent : wh_intern_at(t, f->path, parent, f->ip);
     }
 }
 
@@ -255,8 +264,11 @@ static void find_root(struct wh_thread *t, struct cursor *c) {
     tail->count = 0;
     tail->gap = 0;
     tail->unresolved = result != STEP_END;
-    for (uint32_t i = 0; i < half && i < walked; i++)
+    uint64_t path = 0;
+    for (uint32_t i = 0; i < half && i < walked; i++) {
+        path = call_ahead(t, &ring[(walked - 1 - i) % half], path);
         push(t, &ring[(walked - 1 - i) % half]);
+    }
     tail->gap = tail->count;
 }
 
@@ -349,6 +361,9 @@ uint32_t wh_unwind(struct wh_thread *t, uintptr_t frame) {
     if (WH_UNLIKELY(tail->count + n > WH_TAIL_MAX))
         make_room(tail);
     uint32_t root = tail->count;
+    uint64_t path = root ? tail->frame[root - 1].path : 0;
+    for (uint32_t i = n; i-- > 0;)
+        path = call_ahead(t, &t->fresh[i], path);
     for (uint32_t i = n; i-- > 0;)
         push(t, &t->fresh[i]);
     /* The interrupted frame was not called, so no return address vouches for it. */
