@@ -21,10 +21,18 @@ static bool points_into(const struct wh_heap_node *n, uint64_t value) {
     return value - n->address <= n->size && value != 0;
 }
 
-/* Bytes that `count` elements take when `capacity` of them fill the rest of the block. */
+#define ROUNDING_MIN 16u /* an allocator's rounding up: this much, or an eighth */
+
+/* Bytes that `count` elements take when `capacity` of them fill the rest of the block but for the
+ * allocator's rounding; 0 = they do not. */
 static uint64_t elements(uint64_t count, uint64_t capacity, uint64_t rest) {
-    uint64_t each = capacity && rest % capacity == 0 ? rest / capacity : 1;
-    return count * each <= rest ? count * each : rest;
+    if (!capacity)
+        return 0;
+    uint64_t each = rest / capacity;
+    if (rest % capacity)
+        each = each >= 8 ? each & ~7ull : each >= 4 ? 4 : each >= 2 ? 2 : 1;
+    uint64_t unused = rest - capacity * each;
+    return unused < ROUNDING_MIN || unused < rest / 8 ? count * each : 0;
 }
 
 static struct length length_beside(const struct wh_extract *x, const struct wh_candidate *c) {
@@ -157,6 +165,27 @@ static void find_offsets(struct wh_extract *x) {
     free(t.slots);
 }
 
+/* A length beside a pointer counts bytes only where bytes lie: a block with references of its own
+ * has elements, and how large they are nobody said. */
+static void doubt_lengths(struct wh_extract *x) {
+    struct wh_heap *h = x->heap;
+    uint8_t *refers = calloc(h->node_count ? h->node_count : 1, 1);
+    if (!refers)
+        return;
+    for (uint64_t i = 0; i < h->edge_count; i++) {
+        const struct wh_heap_edge *e = &h->edges[i];
+        if (!(e->from & WH_FROM_ROOT) && e->edge_class >= WH_EDGE_INTERIOR)
+            refers[e->from] = 1;
+    }
+    for (uint64_t i = 0; i < h->edge_count; i++) {
+        struct wh_heap_edge *e = &h->edges[i];
+        if (refers[e->to] &&
+            (e->evidence == WH_EVIDENCE_PTR_LEN || e->evidence == WH_EVIDENCE_IOVEC))
+            e->visible = 0;
+    }
+    free(refers);
+}
+
 /* A word that could be a vtable's address: in a module, not in memory that is written all the time.
  */
 static bool is_vtable(const struct wh_extract *x, uint64_t word) {
@@ -195,6 +224,7 @@ static void look_inside(const struct wh_extract *x, struct wh_heap_edge *e) {
 
 void wh_classify_all(struct wh_extract *x) {
     find_offsets(x);
+    doubt_lengths(x);
     struct wh_heap *h = x->heap;
     uint32_t reads = 0;
     for (uint64_t i = 0; i < h->edge_count && reads < CONTENT_READS_MAX; i++) {
