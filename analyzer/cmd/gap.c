@@ -88,7 +88,7 @@ static int print_verdict(struct wh_call *call, struct wh_store *store, struct wh
     if (!rc) {
         wh_output_fact_number(out, "snapshot_id", "Snapshot", WH_COLUMN_INTEGER, snapshot);
         wh_output_fact_text(out, "verdict", NULL, text.data);
-        wh_output_say(out, "%s\n", text.data);
+        wh_output_paragraph(out, text.data);
     }
     wh_text_release(&text);
     return rc;

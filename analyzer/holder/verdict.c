@@ -58,36 +58,37 @@ static void say_row(struct wh_text *text, const struct wh_query *q, const struct
                    wh_format_count(objects, wh_query_int(q, 2)), wh_query_int(q, 2) == 1 ? "" : "s",
                    creator);
     if (is_lost)
-        wh_text_puts(text, "lost: nothing refers to it any more.");
+        wh_text_puts(text, "lost: nothing refers to it any more");
     else if (strncmp(head, "shared: ", 8) == 0)
-        wh_text_printf(text, "kept by several holders at once (%s).", head + 8);
+        wh_text_printf(text, "kept by several holders at once (%s)", head + 8);
     else if (wh_query_int(q, 5) > 1 && wh_query_int(q, 4) * 10 < wh_query_int(q, 3) * 9)
-        wh_text_printf(text, "held by `%s` on %lld paths (%d %% of it by `%s`).", head,
+        wh_text_printf(text, "held by `%s` on %lld paths (%d %% of it by `%s`)", head,
                        (long long)wh_query_int(q, 5),
                        percent(wh_query_int(q, 4), wh_query_int(q, 3)), path);
     else
-        wh_text_printf(text, "held by `%s`.", path);
+        wh_text_printf(text, "held by `%s`", path);
     if (is_lost)
         return;
     if (wh_query_int(q, 7))
         wh_text_printf(
             text,
-            " A creator profile alone would blame `%s`: nothing on its stack leads to that holder.",
+            "; a creator profile alone would blame `%s`: nothing on its stack leads to that holder",
             creator);
     else
         wh_text_puts(
-            text, " The creator's stack leads to that holder, so a creator profile finds it too.");
+            text, "; the creator's stack leads to that holder, so a creator profile finds it too");
     if (wh_query_type(q, 6) != WH_CELL_NULL && wh_query_real(q, 6) >= 2)
-        wh_text_printf(text, " The references that keep it see 1 byte in %.0f of it.",
+        wh_text_printf(text, "; the references that keep it see 1 byte in %.0f of it",
                        wh_query_real(q, 6));
 }
 
 static void say_rest(struct wh_text *text, const struct sums *s) {
     char bytes[WH_UNITS_TEXT];
     wh_text_printf(text,
-                   " Attribution gap %.2f: for %d %% of the held bytes a creator profile cannot "
+                   "%sttribution gap %.2f: for %d %% of the held bytes a creator profile cannot "
                    "name the holder.",
-                   s->held ? (double)s->gap / (double)s->held : 0.0, percent(s->gap, s->held));
+                   text->length ? "; a" : "A", s->held ? (double)s->gap / (double)s->held : 0.0,
+                   percent(s->gap, s->held));
     if (s->shared)
         wh_text_printf(text, " %s is shared by two or more holders.",
                        wh_format_bytes(bytes, s->shared));
@@ -99,6 +100,28 @@ static void say_rest(struct wh_text *text, const struct sums *s) {
     if (s->untracked)
         wh_text_printf(text, " %s of the live bytes is not in the image of memory.",
                        wh_format_bytes(bytes, s->untracked));
+}
+
+/* What annotated pools have taken back and not given out again. */
+static int say_idle(struct wh_text *text, struct wh_store *store, int64_t snapshot_id,
+                    struct wh_error *error) {
+    struct wh_query *q;
+    int rc = wh_query_open(store,
+                           "SELECT sum(bytes), min(acquirer), count(DISTINCT acquirer) FROM gap "
+                           "WHERE snapshot_id = ?1 AND acquirer GLOB 'idle in *'",
+                           &q, error);
+    if (rc)
+        return rc;
+    wh_query_bind_int(q, 1, snapshot_id);
+    rc = wh_query_step(q, error);
+    if (rc > 0 && wh_query_int(q, 0) > 0) {
+        char bytes[WH_UNITS_TEXT];
+        wh_text_printf(text, " %s is %s: given back and not taken again.",
+                       wh_format_bytes(bytes, wh_query_int(q, 0)),
+                       wh_query_int(q, 2) == 1 ? wh_query_text(q, 1) : "idle in pools");
+    }
+    wh_query_close(q);
+    return rc < 0 ? rc : 0;
 }
 
 int wh_verdict(struct wh_store *store, int64_t snapshot_id, struct wh_text *text,
@@ -123,5 +146,8 @@ int wh_verdict(struct wh_store *store, int64_t snapshot_id, struct wh_text *text
     if (rc < 0)
         return rc;
     say_rest(text, &s);
+    rc = say_idle(text, store, snapshot_id, error);
+    if (rc)
+        return rc;
     return text->failed ? wh_fail(error, WH_ESYSTEM, "no memory for the verdict") : 0;
 }

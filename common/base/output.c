@@ -6,11 +6,14 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/output_internal.h"
 #include "base/string.h"
 #include "base/units.h"
+
+#define PROSE_WIDTH 100 /* of paragraphs in a file or pipe */
 
 const char *const wh_format_words[] = {"text", "json", "csv", NULL};
 
@@ -179,6 +182,47 @@ void wh_output_say(struct wh_output *out, const char *format, ...) {
     vfprintf(out->file, format, ap);
     va_end(ap);
     fputc('\n', out->file);
+    out->parts++;
+}
+
+/* Columns of the terminal; PROSE_WIDTH where there is none. */
+static size_t prose_width(FILE *file) {
+    struct winsize size;
+    const char *columns = getenv("COLUMNS");
+    if (!isatty(fileno(file)))
+        return PROSE_WIDTH;
+    if (ioctl(fileno(file), TIOCGWINSZ, &size) == 0 && size.ws_col)
+        return size.ws_col;
+    long given = columns ? strtol(columns, NULL, 10) : 0;
+    return given > 0 ? (size_t)given : 80;
+}
+
+/* Characters, not bytes: UTF-8 goes on in bytes 10xxxxxx. */
+static size_t width_of(const char *s, size_t length) {
+    size_t width = 0;
+    for (size_t i = 0; i < length; i++)
+        width += ((unsigned char)s[i] & 0xc0) != 0x80;
+    return width;
+}
+
+void wh_output_paragraph(struct wh_output *out, const char *text) {
+    if (out->format != WH_FORMAT_TEXT)
+        return;
+    size_t at = 0, width = prose_width(out->file);
+    for (const char *word = text + strspn(text, " "); *word;) {
+        size_t length = strcspn(word, " "), wide = width_of(word, length);
+        if (at && at + 1 + wide > width) {
+            fputc('\n', out->file);
+            at = 0;
+        }
+        if (at)
+            fputc(' ', out->file);
+        fwrite(word, 1, length, out->file);
+        at += wide + (at > 0);
+        word += length;
+        word += strspn(word, " ");
+    }
+    fputs("\n\n", out->file);
     out->parts++;
 }
 

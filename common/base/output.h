@@ -61,6 +61,10 @@ void wh_output_title(struct wh_output *out, const char *title);
 void wh_output_say(struct wh_output *out, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Text mode only: prose, broken at words to the width of the terminal (elsewhere 100), and an empty
+ * line. Sanitized text only. */
+void wh_output_paragraph(struct wh_output *out, const char *text);
+
 /* A single named value: "title: value" in text, "name": value in json, "name,value" in csv (facts
  * of csv come as the first block). title NULL = json and csv only. */
 void wh_output_fact_text(struct wh_output *out, const char *name, const char *title,

@@ -353,6 +353,26 @@ static void the_nearest_word_is_near(void **state) {
     assert_null(wh_nearest_word("q", words));
 }
 
+static void prose_is_broken_at_words(void **state) {
+    (void)state;
+    char text[2000] = "", line[400], all[2000] = "";
+    FILE *file = tmpfile();
+    struct wh_output out;
+    assert_non_null(file);
+    for (int i = 0; i < 60; i++)
+        snprintf(text + strlen(text), 30, "%sw%d→%d", i ? " " : "", i, i * i * i);
+    wh_output_init(&out, file, WH_FORMAT_TEXT);
+    wh_output_paragraph(&out, text);
+    rewind(file);
+    for (int lines = 0; fgets(line, sizeof(line), file); lines++) {
+        line[strcspn(line, "\n")] = 0;
+        assert_true(strlen(line) <= 100 + 2 * 20); /* an arrow is one column, three bytes */
+        snprintf(all + strlen(all), sizeof(line), "%s%s", lines && *line ? " " : "", line);
+    }
+    assert_string_equal(all, text);
+    fclose(file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_as_people_read_them),
@@ -366,6 +386,7 @@ int main(void) {
         cmocka_unit_test(options_are_read_from_the_table),
         cmocka_unit_test(wrong_lines_are_refused_with_a_hint),
         cmocka_unit_test(the_nearest_word_is_near),
+        cmocka_unit_test(prose_is_broken_at_words),
     };
     return cmocka_run_group_tests_name("output", tests, NULL, NULL);
 }
