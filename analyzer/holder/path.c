@@ -295,7 +295,8 @@ static int set_text(struct wh_holding *h, uint32_t i) {
     if (fits >= (int)sizeof(text) || strlen(before) > sizeof(text) / 2) /* absurdly deep */
         snprintf(text, sizeof(text), "%.900s…%.900s", before, step);
     n->text = wh_names_intern(&h->texts, text);
-    return n->text ? 0 : WH_ESYSTEM;
+    n->own = wh_names_intern(&h->texts, step);
+    return n->text && n->own ? 0 : WH_ESYSTEM;
 }
 
 static int by_size(const void *a, const void *b) {
@@ -319,10 +320,29 @@ static int holder_threshold(const struct wh_paths *p, uint64_t *ret, struct wh_e
     return 0;
 }
 
+/* What people read of a path: the variable, its typed fields, and of the steps that only creators
+ * and offsets describe the last. The rest is in the path's full text. */
+static int short_text(struct wh_holding *h, uint32_t i, const char **ret) {
+    const struct wh_path_node *nodes = h->paths.nodes;
+    uint32_t typed = i, untyped = 0;
+    for (; nodes[typed].parent != WH_PATH_NONE && !nodes[typed].field; typed = nodes[typed].parent)
+        untyped++;
+    *ret = text_of(&h->paths, i);
+    if (untyped < 2)
+        return 0;
+    uint32_t star = nodes[i].star_child;
+    char text[2 * PATH_TEXT];
+    snprintf(text, sizeof(text), "%s → …%s", text_of(&h->paths, typed),
+             nodes[star == WH_PATH_NONE ? i : star].own);
+    *ret = wh_names_intern(&h->texts, text);
+    return *ret ? 0 : WH_ESYSTEM;
+}
+
 static int set_holder(struct wh_holding *h, uint32_t i, uint64_t threshold) {
     struct wh_paths *p = &h->paths;
     struct wh_path_node *n = &p->nodes[i];
-    n->holder = text_of(p, i);
+    if (short_text(h, i, &n->holder) < 0)
+        return WH_ESYSTEM;
     if (n->parent == WH_PATH_NONE || n->subtree_bytes > threshold || threshold == 0)
         return 0;
     const char *up = p->nodes[n->parent].holder; /* parents come first */

@@ -42,6 +42,7 @@ struct wh_path_node {
     uint8_t is_open;             /* untyped: the next step begins with the creator's name */
     /* filled by wh_paths_finish */
     const char *text;       /* the slot that refers to the blocks here */
+    const char *own;        /* what the last step adds to it */
     const char *holder;     /* its short form, see wh_path_row */
     uint64_t subtree_bytes; /* of all blocks here and below */
 };

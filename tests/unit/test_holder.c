@@ -84,6 +84,32 @@ static void the_holder_is_a_typed_path(void **state) {
     hand_free(h);
 }
 
+static void *opaque;
+
+/* Of steps without types a holder's name has the last; the path's text has all. */
+static void a_long_untyped_chain_has_a_short_name(void **state) {
+    (void)state;
+    struct hand *h = calloc(1, sizeof(*h));
+    static const char *const makers[] = {"make_a;main", "make_b;main", "make_c;main",
+                                         "make_d;main"};
+    void **slot = &opaque;
+    for (unsigned i = 0; i < 4; i++) {
+        *slot = hand_new(h, 1000 + 8 * i, hand_stack(h, makers[i], "chain.c"));
+        slot = (void **)*slot + 2;
+    }
+    hand_root(h, &opaque, sizeof(opaque), WH_ROOT_GLOBAL);
+    struct wh_store *s = hand_save(h);
+    assert_string_equal(hand_text(s, "SELECT holder FROM gap WHERE creator = 'make_b'"),
+                        "opaque → [created by make_a]+0x10");
+    assert_string_equal(hand_text(s, "SELECT holder FROM gap WHERE creator = 'make_d'"),
+                        "opaque → … → [created by make_c]+0x10");
+    assert_string_equal(hand_text(s, "SELECT text FROM path ORDER BY length DESC"),
+                        "opaque → [created by make_a]+0x10 → [created by make_b]+0x10 → "
+                        "[created by make_c]+0x10");
+    hand_close(s);
+    hand_free(h);
+}
+
 /* The texts' creator stack knows nothing of the cache: hidden. The cache's own nodes are explained
  * by the source file that defines the cache. */
 static void a_container_the_creator_does_not_explain_is_the_keeper(void **state) {
@@ -312,6 +338,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_byte_is_held_shared_or_lost),
         cmocka_unit_test(the_holder_is_a_typed_path),
+        cmocka_unit_test(a_long_untyped_chain_has_a_short_name),
         cmocka_unit_test(a_container_the_creator_does_not_explain_is_the_keeper),
         cmocka_unit_test(shared_blocks_are_credited_to_nobody),
         cmocka_unit_test(a_suspect_word_holds_nothing),
