@@ -55,6 +55,10 @@ static void note_bind(struct wh_query *q, int rc) {
         q->bind_error = rc;
 }
 
+int wh_query_parameters(const struct wh_query *q) {
+    return sqlite3_bind_parameter_count(q->statement);
+}
+
 void wh_query_bind_int(struct wh_query *q, int index1, int64_t value) {
     note_bind(q, sqlite3_bind_int64(q->statement, index1, value));
 }

@@ -94,6 +94,7 @@ int wh_query_open(struct wh_store *store, const char *sql, struct wh_query **ret
  * NULL when nothing but blanks and comments was left. */
 int wh_query_open_part(struct wh_store *store, const char *sql, const char **ret_rest,
                        struct wh_query **ret_query, struct wh_error *error);
+int wh_query_parameters(const struct wh_query *q); /* how many values it takes */
 void wh_query_bind_int(struct wh_query *q, int index1, int64_t value);
 void wh_query_bind_text(struct wh_query *q, int index1,
                         const char *text); /* copied; NULL = SQL NULL */

@@ -53,7 +53,7 @@ static int run_rule(struct wh_store *store, const struct wh_rule *rule, int64_t 
                      "rule '%s': its SELECT must give %d columns: severity, creator, holder, "
                      "bytes, objects, evidence, advice",
                      rule->source, COLUMNS);
-    if (rc == 0 && snapshot_id)
+    if (rc == 0 && snapshot_id && wh_query_parameters(q) > 0)
         wh_query_bind_int(q, 1, snapshot_id);
     while (rc == 0) {
         int step = wh_query_step(q, error);

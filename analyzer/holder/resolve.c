@@ -16,6 +16,21 @@
 
 #define OPTIONAL_ROWS_MAX 2000000 /* held and reference together, of what need not have them */
 
+/* Has another process (the recorder, a second command) written the rows meanwhile? 1, 0 or < 0. */
+static int is_resolved(struct wh_store *store, int64_t snapshot_id, struct wh_error *error) {
+    struct wh_query *q;
+    int status =
+        wh_query_open(store, "SELECT held_bytes NOT NULL FROM snapshot WHERE id = ?1", &q, error);
+    if (status < 0)
+        return status;
+    wh_query_bind_int(q, 1, snapshot_id);
+    status = wh_query_step(q, error);
+    if (status > 0)
+        status = wh_query_int(q, 0) != 0;
+    wh_query_close(q);
+    return status;
+}
+
 static int resolve_one(struct wh_store *store, int64_t snapshot_id, enum wh_block_rows block_rows,
                        struct wh_error *error) {
     struct wh_holding *h = NULL;
@@ -33,7 +48,10 @@ static int resolve_one(struct wh_store *store, int64_t snapshot_id, enum wh_bloc
     if (status == 0)
         status = wh_store_begin(store, error);
     if (status == 0) {
-        status = wh_rows_write(h, &gap, visible, &acquirers, block_rows, error);
+        int done = is_resolved(store, snapshot_id, error);
+        status = done < 0 ? done : 0;
+        if (done == 0)
+            status = wh_rows_write(h, &gap, visible, &acquirers, block_rows, error);
         if (status == 0)
             status = wh_store_commit(store, error);
         else
