@@ -50,6 +50,7 @@ struct launch {
  * ------------------------------------------------------------------------------------- */
 
 static int create_session(struct launch *l) {
+    wh_stale_remove("/dev/shm");
     struct wh_file_limit limit = wh_file_limit_raise();
     int rc = wh_session_create(&l->options->session, l->session_path, sizeof l->session_path,
                                &l->session);

@@ -42,6 +42,9 @@ struct wh_launch_options {
  */
 int wh_launch(const struct wh_launch_options *options, int *ret_status, struct wh_error *error);
 
+/* Removes this user's session files in a directory whose recorders are dead. */
+void wh_stale_remove(const char *directory);
+
 struct wh_serve_options {
     const char *session; /* path */
     const char *output;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -108,6 +109,8 @@ static int map_session(struct wh_recorder *r, struct wh_error *error) {
         return wh_fail(error, WH_ESYSTEM, "cannot open the shared memory '%s': %s",
                        r->options->session, strerror(-rc));
     r->file_fd_session = open(r->options->session, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (r->file_fd_session >= 0)
+        (void)flock(r->file_fd_session, LOCK_EX | LOCK_NB); /* alive: stale.c */
     r->views = calloc(WH_BLOCK_MAX, sizeof *r->views);
     r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (!r->views || r->epoll_fd < 0)
