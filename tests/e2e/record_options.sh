@@ -53,7 +53,7 @@ check_eq exit,interval "$(plan exit,every:1s)" "reasons with exit,every:1s"
 # Descendants run on: one line, at once, the command's status; complete when the last has ended.
 status=0
 # shellcheck disable=SC2016 # expanded by the recorded shell
-timeout 60 "$WHOHOLDS" record --force -o "$TMP/t.db" -- bash -c '(until [ -e "$1" ]; do sleep 0.05; done; y=$(printf "%999s"); exit 0) >/dev/null 2>&1 & exit 5' bash "$TMP/go" 2>"$TMP/err" || status=$?
+timeout 60 "$WHOHOLDS" record --force -o "$TMP/t.db" -- bash -c '(until [ -e "$1" ] || [ ! -e "$2" ]; do sleep 0.05; done; y=$(printf "%999s"); exit 0) >/dev/null 2>&1 & exit 5' bash "$TMP/go" "$TMP" 2>"$TMP/err" || status=$?
 check_eq 5 "$status" "status while descendants run"
 check_eq 1 "$(wc -l <"$TMP/err")" "lines while descendants run"
 grep -q 'still run' "$TMP/err" || fail "the line: $(cat "$TMP/err")"

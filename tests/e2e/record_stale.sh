@@ -8,7 +8,7 @@
 start() { # NAME: a recording of a program that waits for the file NAME.go; its launcher is $launcher
     # shellcheck disable=SC2016 # expanded by the recorded shell
     "$WHOHOLDS" record -q --force -o "$TMP/$1.db" -- bash -c 'echo "$WHOHOLDS_SESSION" >"$1.tmp"; mv "$1.tmp" "$1.session"
-        until [ -e "$1.go" ]; do sleep 0.05; done; echo done >"$1.done"; exit 3' bash "$TMP/$1" &
+        until [ -e "$1.go" ] || [ ! -e "$1.session" ]; do sleep 0.05; done; echo done >"$1.done"; exit 3' bash "$TMP/$1" &
     launcher=$!
     started+=("$launcher")
     wait_for 30 test -s "$TMP/$1.session" || fail "$1 did not start"
