@@ -19,6 +19,7 @@
 
 #define STATUS_WAIT_NS 20000000u /* how long a status may take to become known */
 #define PARENT_WAIT_NS 500000000u
+#define PARENT_POLLS   10 /* and so often asked: the recorder itself may have been held up */
 
 /* Linux 6.13 and 6.15; not in the headers of older distributions. */
 struct pidfd_exit_info {
@@ -192,21 +193,39 @@ static void mark_dead(struct wh_process *p, uint64_t now_ticks) {
     p->end_ticks = now_ticks;
 }
 
-/* A new image under a pid that has one: the old one was replaced by exec. */
-static bool end_replaced(struct wh_recorder *r, const struct wh_process *by) {
-    bool found = false;
+/* The image before (or after) this one under its pid that is not written yet; NULL = none. */
+static struct wh_process *neighbour(const struct wh_recorder *r, const struct wh_process *of,
+                                    bool after) {
+    struct wh_process *best = NULL;
     for (struct wh_process *p = wh_recorder_next(r, NULL); p; p = wh_recorder_next(r, p)) {
-        if (p == by || p->pid != by->pid || p->phase != WH_PHASE_RUNNING)
+        if (p == of || p->pid != of->pid || p->phase == WH_PHASE_DONE ||
+            (p->image.id > of->image.id) != after)
             continue;
-        if (p->pid_start && by->pid_start && p->pid_start != by->pid_start) {
-            mark_dead(p, by->start_ticks); /* the pid was reused: it ended before */
-            continue;
-        }
-        p->is_replaced = true;
-        mark_dead(p, by->start_ticks);
-        found = true;
+        if (!best || (p->image.id < best->image.id) == after)
+            best = p;
     }
-    return found;
+    return best;
+}
+
+static void replace(struct wh_process *older, struct wh_process *newer) {
+    if (older->phase == WH_PHASE_DEAD && !older->is_replaced)
+        return; /* it died, and the pid was reused */
+    if (older->pid_start && newer->pid_start && older->pid_start != newer->pid_start) {
+        mark_dead(older, newer->start_ticks); /* the same, not noticed before */
+        return;
+    }
+    older->is_replaced = newer->is_exec = true;
+    mark_dead(older, newer->start_ticks);
+}
+
+/* Images of one pid follow each other by exec in the order of their uids. They are found in any
+ * order: a slot that was given back is taken again, and may lie before the one in use. */
+static void end_replaced(const struct wh_recorder *r, struct wh_process *p) {
+    struct wh_process *before = neighbour(r, p, false), *after = neighbour(r, p, true);
+    if (before)
+        replace(before, p);
+    if (after)
+        replace(p, after);
 }
 
 static void new_process(struct wh_recorder *r, uint32_t slot, uint32_t uid) {
@@ -226,7 +245,7 @@ static void new_process(struct wh_recorder *r, uint32_t slot, uint32_t uid) {
     p->image.nodes.extend = wh_recorder_extend;
     p->image.nodes.arg = p;
     watch(r, p);
-    p->is_exec = end_replaced(r, p);
+    end_replaced(r, p);
     p->next = r->processes[uid % WH_UID_BUCKETS];
     r->processes[uid % WH_UID_BUCKETS] = p;
     r->running++;
@@ -350,7 +369,7 @@ static void step_dead(struct wh_recorder *r, struct wh_process *p) {
     struct wh_error error;
     wh_recorder_reclaim(r, p);
     int rc = wh_image_run(&p->image, UINT64_MAX);
-    if (rc == 1 && waited < PARENT_WAIT_NS)
+    if (rc == 1 && (waited < PARENT_WAIT_NS || p->parent_waits++ < PARENT_POLLS))
         return; /* its parent is not at the fork yet */
     if (!p->has_status && !p->is_replaced)
         p->has_status = read_status(r, p);

@@ -50,6 +50,7 @@ struct wh_process {
     size_t module_count, module_room;
     uint64_t snapshot_ns;    /* CLOCK_MONOTONIC of its last planned snapshot; 0 = none */
     uint64_t snapshot_bytes; /* live then */
+    uint32_t parent_waits;   /* polls, once dead, that its parent was not at the fork yet */
     uint32_t request_waits;  /* polls that a request could not be served yet */
 };
 

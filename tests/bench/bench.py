@@ -87,14 +87,16 @@ def workloads(quick):
     }
 
 
-def measured(output, command, environment):
-    """Runs command under measure; its JSON."""
+def measured(output, command, environment, may_fail=False):
+    """Runs command under measure; its JSON, None when it failed and may."""
     path = os.path.join(WORK, output)
     with open(os.path.join(WORK, "out.txt"), "w") as out:
         status = subprocess.run([MEASURE, "-o", path, "--"] + command, stdin=subprocess.DEVNULL, stdout=out,
                                 stderr=out, env={**os.environ, **environment}).returncode
     with open(path) as f:
         result = json.load(f)
+    if status != 0 and may_fail:
+        return None
     if status != 0:
         with open(os.path.join(WORK, "out.txt")) as out:
             sys.exit("bench: %s ended with %d: %s" % (" ".join(command), status, out.read()[-500:]))
@@ -145,7 +147,9 @@ def run_heaptrack(command, environment):
     for name in os.listdir(WORK):
         if name.startswith("ht."):
             os.remove(os.path.join(WORK, name))
-    r = measured("ht.json", [HEAPTRACK, "-o", os.path.join(WORK, "ht.data")] + command, environment)
+    r = measured("ht.json", [HEAPTRACK, "-o", os.path.join(WORK, "ht.data")] + command, environment, may_fail=True)
+    if not r:  # its interpreter runs out of memory on some workloads, and takes the target along
+        return None
     files = [os.path.getsize(os.path.join(WORK, n)) for n in os.listdir(WORK) if n.startswith("ht.data")]
     return {"wall_s": r["wall_s"], "rss_kib": r["tree_rss_kib"], "file_bytes": sum(files)}
 
@@ -160,11 +164,12 @@ def compare(command, environment, threads, pairs):
     for _ in range(pairs):
         bare.append(run_bare(command, environment))
         ours.append(run_whoholds(command, environment))
-        if HEAPTRACK:
+        if HEAPTRACK and None not in theirs:
             theirs.append(run_heaptrack(command, environment))
-    b, w, h = median_of(bare), median_of(ours), median_of(theirs)
+    failed = None in theirs
+    b, w, h = median_of(bare), median_of(ours), None if failed else median_of(theirs)
     busy = min(threads, CORES)
-    row = {"bare": b, "whoholds": w, "heaptrack": h, "pairs": pairs,
+    row = {"bare": b, "whoholds": w, "heaptrack": h, "heaptrack_failed": failed, "pairs": pairs,
            "wall_ratio": w["wall_s"] / b["wall_s"], "total_ratio": w["total_s"] / b["wall_s"],
            "added_ms": (w["total_s"] - b["wall_s"]) * 1e3,
            "ns_per_event": (w["wall_s"] - b["wall_s"]) * busy * 1e9 / max(1, w["events"]),
@@ -228,7 +233,7 @@ def first_report(pairs):
 
 
 def dash(row, key, form):
-    return form % row[key] if key in row else "-"
+    return form % row[key] if key in row else "failed" if row["heaptrack_failed"] else "-"
 
 
 def print_row(name, row):
