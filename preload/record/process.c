@@ -81,18 +81,24 @@ static struct wh_image *find_image(void *recorder, uint32_t id) {
 /* --- the kernel's view
  * ----------------------------------------------------------------------------- */
 
-/* State, start time and, for a zombie, exit code of a pid. false: no such process. */
-static bool read_stat(uint32_t pid, char *ret_state, uint64_t *ret_start, int *ret_code) {
-    char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%u/stat", pid);
+/* The start of /proc/PID/NAME as text. false: no such process. */
+static bool read_proc(uint32_t pid, const char *name, char *text, size_t size) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%u/%s", pid, name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
-    ssize_t n = read(fd, text, sizeof text - 1);
+    ssize_t n = read(fd, text, size - 1);
     close(fd);
-    if (n <= 0)
+    text[n > 0 ? n : 0] = 0;
+    return n > 0;
+}
+
+/* State, start time and, for a zombie, exit code of a pid. false: no such process. */
+static bool read_stat(uint32_t pid, char *ret_state, uint64_t *ret_start, int *ret_code) {
+    char text[1024];
+    if (!read_proc(pid, "stat", text, sizeof text))
         return false;
-    text[n] = 0;
     char *at = strrchr(text, ')'), *save = NULL;
     if (!at)
         return false;
@@ -107,36 +113,6 @@ static bool read_stat(uint32_t pid, char *ret_state, uint64_t *ret_start, int *r
         field++;
     }
     return field > 22;
-}
-
-static uint64_t read_hwm(uint32_t pid) {
-    char path[64], text[4096];
-    snprintf(path, sizeof path, "/proc/%u/status", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (n <= 0)
-        return 0;
-    text[n] = 0;
-    const char *at = strstr(text, "VmHWM:");
-    return at ? strtoull(at + 6, NULL, 10) * 1024 : 0;
-}
-
-static uint64_t read_rss(uint32_t pid) {
-    char path[64], text[128];
-    snprintf(path, sizeof path, "/proc/%u/statm", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (n <= 0)
-        return 0;
-    text[n] = 0;
-    const char *at = strchr(text, ' ');
-    return at ? strtoull(at, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 /* Is the process gone, or a zombie? */
@@ -407,15 +383,22 @@ void wh_recorder_pair(struct wh_recorder *r) {
     }
 }
 
-void wh_recorder_rss(struct wh_recorder *r) {
-    for (struct wh_process *p = wh_recorder_next(r, NULL); p; p = wh_recorder_next(r, p)) {
-        if (p->phase != WH_PHASE_RUNNING)
-            continue;
-        uint64_t hwm = read_hwm(p->pid);
-        if (hwm > p->peak_rss_bytes)
-            p->peak_rss_bytes = hwm;
-        p->image.pair.timeline.rss_bytes = read_rss(p->pid);
+void wh_recorder_read_rss(struct wh_process *p) {
+    char text[4096];
+    const char *at;
+    if (read_proc(p->pid, "status", text, sizeof text) && (at = strstr(text, "VmHWM:")) != NULL) {
+        uint64_t peak = strtoull(at + 6, NULL, 10) * 1024;
+        if (peak > p->peak_rss_bytes)
+            p->peak_rss_bytes = peak;
     }
+    if (read_proc(p->pid, "statm", text, sizeof text) && (at = strchr(text, ' ')) != NULL)
+        p->image.pair.timeline.rss_bytes = strtoull(at, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void wh_recorder_rss(struct wh_recorder *r) {
+    for (struct wh_process *p = wh_recorder_next(r, NULL); p; p = wh_recorder_next(r, p))
+        if (p->phase == WH_PHASE_RUNNING)
+            wh_recorder_read_rss(p);
 }
 
 /* A fork that returned a child, but the child has not reported itself yet. */

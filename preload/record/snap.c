@@ -349,6 +349,7 @@ static void serve_request(struct wh_recorder *r, struct wh_process *p) {
     memcpy(label, slot->request_label, sizeof label);
     label[sizeof label - 1] = 0;
     p->request_waits = 0;
+    wh_recorder_read_rss(p); /* a short life is over before the next look at all of them */
     if (reason >= sizeof reasons / sizeof *reasons || !reason)
         reason = WH_SNAP_API;
     struct wh_error error = {.text = "the recording has ended"};

@@ -21,3 +21,5 @@ for program in expr:10 cat:1 sort:2 tail:2 find:1 wc:2 ls:2 uniq:1; do
 done
 check_eq 0 "$(q "$TMP/t.db" "SELECT count(*) FROM process WHERE end_ns IS NULL OR (exit_code IS NOT 0 AND NOT is_replaced)")" \
     "processes without a clean end"
+check_eq 0 "$(q "$TMP/t.db" "SELECT count(*) FROM process WHERE exit_code IS NOT NULL AND NOT is_replaced AND peak_rss_bytes IS NULL")" \
+    "processes without their peak RSS, short as they are"
