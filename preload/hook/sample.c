@@ -52,8 +52,10 @@ static double logarithm(double x) {
     int exponent = (int)(u.bits >> 52) - 1023;
     u.bits = (u.bits & 0xfffffffffffffull) | 0x3ff0000000000000ull;
     double z = (u.value - 1) / (u.value + 1), square = z * z, term = z, sum = 0;
-    for (int k = 1; k < 20; k += 2, term *= square)
+    for (int k = 1; k < 20; k += 2) {
         sum += term / k;
+        term *= square;
+    }
     return 2 * sum + exponent * 0.6931471805599453;
 }
 
