@@ -85,7 +85,7 @@ long wh_read_file(const char *path, char *buffer, size_t size) {
 }
 
 void wh_say(const char *text, const char *detail) {
-    char line[512];
+    char line[512] = "";
     const char *end = line + sizeof line - 1;
     char *p = wh_append(line, end, "whoholds: ");
     p = wh_append(p, end, text);
