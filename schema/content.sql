@@ -43,6 +43,9 @@ CREATE TABLE process(
     peak_rss_bytes INTEGER,  -- VmHWM; NULL = not read in time
     allocator TEXT,          -- module that serves malloc; NULL = not told
     allocator_inuse_bytes INTEGER, -- the allocator's own in-use figure at the end; NULL = not told
+    tracer_objects INTEGER NOT NULL DEFAULT 0, -- blocks the tracer's own start made in the program's allocator; no lifetimes
+    tracer_bytes INTEGER NOT NULL DEFAULT 0,   -- their bytes
+    tracer_frees INTEGER NOT NULL DEFAULT 0,   -- and how many it gave back
     disabled TEXT            -- why tracing switched itself off; NULL = it did not
 );
 

@@ -111,7 +111,8 @@ struct wh_process_slot {
     _Atomic uint64_t stack_unresolved; /* walks that stopped before the thread's first frame */
     _Atomic uint64_t unwind_slow;      /* frames that needed libunwind */
     _Atomic uint64_t unwind_mismatch;  /* verify mode: fast walk and libunwind disagreed */
-    _Atomic uint64_t sample_scale;     /* reserved for the sampled mode */
+    /* What the tracer's own work (loading libunwind) made and freed in the program's allocator. */
+    _Atomic uint64_t own_objects, own_bytes, own_frees;
     _Atomic uint32_t disabled; /* tracing switched itself off; a NOTE says why if it could */
     _Atomic uint32_t gate;     /* recorder: 1 = threads wait before entering the allocator (at most
                                   50 ms; also a futex word). A thread that was inside already

@@ -90,7 +90,23 @@ static struct wh_process_slot *claim_slot(struct wh_session *s) {
     return NULL;
 }
 
+static struct wh_process_slot unlisted; /* counts until there is a slot */
+
+static void count_own(struct wh_process_slot *slot, uint64_t made, uint64_t bytes, uint64_t freed) {
+    atomic_fetch_add_explicit(&slot->own_objects, made, memory_order_relaxed);
+    atomic_fetch_add_explicit(&slot->own_bytes, bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&slot->own_frees, freed, memory_order_relaxed);
+}
+
+void wh_passed_slow(int made, size_t size, int freed, uintptr_t caller) {
+    if ((wh_tls.guard & WH_GUARD_LEVELS) == WH_GUARD_OWN || wh_in(&wh_process.unwinder, caller))
+        count_own(wh_process.slot ? wh_process.slot : &unlisted, made ? 1 : 0, made ? size : 0,
+                  freed ? 1 : 0);
+}
+
 static void fill_slot(struct wh_session *s, struct wh_process_slot *slot) {
+    count_own(slot, atomic_exchange(&unlisted.own_objects, 0),
+              atomic_exchange(&unlisted.own_bytes, 0), atomic_exchange(&unlisted.own_frees, 0));
     wh_process.uid = atomic_fetch_add(&s->next_process_uid, 1);
     atomic_store(&slot->uid, wh_process.uid);
     atomic_store(&slot->pid, wh_process.pid);

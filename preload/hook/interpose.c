@@ -19,7 +19,8 @@
             wh_record_alloc(scope.thread, kind, block, size, WH_FRAME);                            \
         }                                                                                          \
         wh_leave(scope);                                                                           \
-    }                                                                                              \
+    } else                                                                                         \
+        wh_passed(block != NULL, size, 0, WH_CALLER);                                              \
     return block
 
 WH_EXPORT void *malloc(size_t size) {
@@ -57,7 +58,8 @@ WH_EXPORT int posix_memalign(void **ret, size_t alignment, size_t size) {
             wh_record_alloc(scope.thread, WH_ALLOC_MEMALIGN, *ret, size, WH_FRAME);
         }
         wh_leave(scope);
-    }
+    } else
+        wh_passed(!error && *ret, size, 0, WH_CALLER);
     return error;
 }
 
@@ -82,7 +84,9 @@ WH_INLINE struct wh_scope begin_free(void *block, uintptr_t frame, uintptr_t cal
     struct wh_scope scope = begin_free(block, WH_FRAME, WH_CALLER);                                \
     call;                                                                                          \
     if (WH_LIKELY(scope.thread != NULL))                                                           \
-    wh_leave(scope)
+        wh_leave(scope);                                                                           \
+    else                                                                                           \
+        wh_passed(0, 0, 1, WH_CALLER)
 
 WH_EXPORT void free(void *block) {
     FREE(block, wh_real.free(block));
@@ -167,8 +171,11 @@ static void *realloc_sampled(void *old, size_t size, uintptr_t frame, uintptr_t 
     if (WH_UNLIKELY(wh_process.sample_bytes))                                                      \
         return realloc_sampled(old, bytes, WH_FRAME, WH_CALLER);                                   \
     struct wh_scope outer = wh_enter(WH_FRAME, WH_CALLER);                                         \
-    if (!outer.thread)                                                                             \
-        return call;                                                                               \
+    if (!outer.thread) {                                                                           \
+        void *passed = call;                                                                       \
+        wh_passed(passed != NULL, bytes, passed || !bytes, WH_CALLER);                             \
+        return passed;                                                                             \
+    }                                                                                              \
     wh_level(WH_FRAME, WH_GUARD_ENCODE);                                                           \
     uintptr_t old_block = (uintptr_t)old;                                                          \
     struct wh_realloc begun = wh_record_realloc_begin(outer.thread, WH_FRAME);                     \

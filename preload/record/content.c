@@ -34,8 +34,10 @@ static const char *const process_sql =
     " unresolved_stacks, unwind_mismatches, unknown_frees, implied_frees, inherited_objects, "
     "inherited_bytes,"
     " live_objects, live_bytes, peak_bytes, peak_ns, peak_rss_bytes, allocator,"
-    " allocator_inuse_bytes, disabled) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
-    " ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)";
+    " allocator_inuse_bytes, disabled, tracer_objects, tracer_bytes, tracer_frees) VALUES(?1, ?2, "
+    "?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
+    " ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28,"
+    " ?29, ?30, ?31)";
 
 static int prepare(struct wh_content *c, struct wh_error *error) {
     const struct {
@@ -182,6 +184,9 @@ void wh_content_process(struct wh_content *c, const struct wh_process_row *r) {
     bind_text(q, &i, r->allocator);
     bind_if(q, &i, r->has_inuse, r->inuse_bytes);
     bind_text(q, &i, r->disabled);
+    bind(q, &i, r->tracer_objects);
+    bind(q, &i, r->tracer_bytes);
+    bind(q, &i, r->tracer_frees);
     run(c, q);
 }
 

@@ -24,7 +24,7 @@ struct wh_process_row {
         live_bytes;
     uint64_t peak_bytes, peak_ns, peak_rss_bytes; /* peak_ns 0 = none, peak_rss 0 = not read */
     const char *allocator, *disabled;             /* NULL = not told */
-    uint64_t inuse_bytes;
+    uint64_t inuse_bytes, tracer_objects, tracer_bytes, tracer_frees;
     bool has_peak, has_inuse;
 };
 

@@ -294,6 +294,9 @@ static void write_end(struct wh_recorder *r, struct wh_process *p) {
                                                 : NULL,
         .inuse_bytes = p->inuse_bytes,
         .has_inuse = p->has_inuse,
+        .tracer_objects = atomic_load(&s->own_objects),
+        .tracer_bytes = atomic_load(&s->own_bytes),
+        .tracer_frees = atomic_load(&s->own_frees),
     };
     wh_content_process(r->content, &row);
 }

@@ -26,14 +26,10 @@ struct totals {
     int64_t frees;   /* blocks given back, a successful realloc of a block counted as one */
 };
 
-#define EARLY_CALLS 160
 struct account {
     int64_t pid;
-    int64_t calls;                    /* that changed the totals */
-    struct totals totals;             /* of everything */
-    struct totals early[EARLY_CALLS]; /* after the first, second, ... call */
+    struct totals totals;
 };
-_Static_assert(sizeof(struct account) <= 4096, "one page");
 
 static struct account *account;
 static struct account nowhere;
@@ -89,9 +85,6 @@ static void count(int64_t objects, int64_t bytes, int64_t frees) {
     __atomic_add_fetch(&a->totals.objects, objects, __ATOMIC_RELAXED);
     __atomic_add_fetch(&a->totals.bytes, bytes, __ATOMIC_RELAXED);
     __atomic_add_fetch(&a->totals.frees, frees, __ATOMIC_RELAXED);
-    int64_t call = __atomic_fetch_add(&a->calls, 1, __ATOMIC_RELAXED);
-    if (call < EARLY_CALLS)
-        a->early[call] = a->totals;
 }
 static void *took(void *p, size_t bytes) {
     if (p)
