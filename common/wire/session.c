@@ -157,6 +157,11 @@ int wh_session_create(const struct wh_session_options *o, char *path, size_t pat
     return 0;
 }
 
+void wh_session_ring(struct wh_session *s) {
+    atomic_fetch_add(&s->bell, 1);
+    wh_sys3(SYS_futex, &s->bell, FUTEX_WAKE, 1);
+}
+
 int wh_session_map(const char *path, struct wh_session **ret_session) {
     long fd = wh_sys4(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
     if (fd < 0)

@@ -80,6 +80,7 @@ struct wh_session {
     _Atomic uint32_t untraced_images;  /* no slot or no memory: counted and reported */
     _Atomic uint32_t first_pid;        /* of the first image, for WH_SESSION_NO_CHILDREN */
     _Atomic uint64_t free_map[WH_BLOCK_MAX / 64]; /* bit set = ready and free */
+    _Atomic uint32_t bell;                        /* futex word, see wh_session_ring() */
 };
 
 enum wh_slot_state {
@@ -211,6 +212,11 @@ int wh_session_map(const char *path, struct wh_session **ret_session);
 
 /* The session's clock now, unshifted, without a fence. Context: any, hook. */
 uint64_t wh_session_clock(uint32_t clock);
+
+/* Wakes the recorder: somebody waits for it (a snapshot, a block), or has ended. It looks by itself
+ * every few milliseconds anyway, so nothing depends on a ring but the waiting time. One system
+ * call. Context: any, hook; never for an event. */
+void wh_session_ring(struct wh_session *s);
 
 /* Takes a free block for process_uid; the caller fills in the header (all but committed and busy)
  * and then stores entry->state = WH_BLOCK_OPEN with release: only from then on does the recorder

@@ -94,6 +94,7 @@ static void ask(uint32_t reason, const char *label, const void *registers) {
     atomic_store(&slot->request_reason, reason);
     wh_append(slot->request_label, slot->request_label + sizeof slot->request_label, label);
     atomic_store(&slot->request, WH_REQUEST_ASKED);
+    wh_session_ring(wh_process.session);
     await_answer();
     atomic_store(&slot->request, WH_REQUEST_NONE);
     atomic_store(&slot->request_registers, 0);
@@ -168,8 +169,10 @@ WH_EXPORT _Noreturn void quick_exit(int code) {
 
 WH_EXPORT _Noreturn void _exit(int code) {
     begin_exit(code, WH_FRAME);
-    if (is_traced() && !wh_is_vforked())
+    if (is_traced() && !wh_is_vforked()) {
         atomic_store(&wh_process.slot->exited, 1);
+        wh_session_ring(wh_process.session);
+    }
     for (;;)
         wh_sys1(SYS_exit_group, code);
 }

@@ -202,6 +202,7 @@ static uint32_t wait_for_block(void) {
     if (s->overflow != WH_OVERFLOW_WAIT || !atomic_load(&s->recorder_pid) ||
         beat + 1 == atomic_load(&stalled_beat))
         return UINT32_MAX;
+    wh_session_ring(s);
     for (uint32_t waited = 0; waited < 2 * s->wait_ms_max && still < STILL_MAX; waited++) {
         wh_sys2(SYS_nanosleep, &pause, NULL);
         uint32_t index = wh_block_take(s, wh_process.uid);

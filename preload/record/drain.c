@@ -4,16 +4,12 @@
  * then only the copy is believed; a sealed block goes back to the free list as soon as it is
  * copied. What is hard is a target that writes rubbish here: every number is bounded before it is
  * used, and a block whose header makes no sense is counted and left alone. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "record/limit.h"
 #include "record/recorder.h"
 
 #define CHUNK_BYTES     (512u * 1024)
-#define GROW_BLOCKS     64u
 #define PENDING_THREADS 65536u
 #define POLL_BYTES_MAX  (32u << 20) /* copied ahead of the pairing */
 
@@ -112,7 +108,6 @@ void wh_recorder_pulse(void *recorder) {
     if (r->poll_bytes > POLL_BYTES_MAX)
         return;
     wh_recorder_drain(r);
-    wh_recorder_grow(r);
 }
 
 void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p) {
@@ -135,39 +130,6 @@ void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p) {
         if (wh_merge_feed(&p->image.merge, &t->stream))
             r->lost_blocks++;
     }
-}
-
-/* --- memory
- * ---------------------------------------------------------------------------------------- */
-
-static int allocate_pages(struct wh_recorder *r, uint64_t offset, uint64_t bytes) {
-    struct wh_file_limit limit = wh_file_limit_raise();
-    int rc = fallocate(r->file_fd_session, 0, (off_t)offset, (off_t)bytes);
-    int saved = errno;
-    wh_file_limit_restore(&limit);
-    errno = saved;
-    return rc;
-}
-
-void wh_recorder_grow(struct wh_recorder *r) {
-    uint32_t ready = atomic_load_explicit(&r->session->blocks_ready, memory_order_relaxed);
-    uint32_t limit = atomic_load_explicit(&r->session->blocks_limit, memory_order_relaxed);
-    uint32_t left = 0;
-    if (limit > WH_BLOCK_MAX)
-        limit = WH_BLOCK_MAX;
-    if (ready >= limit || r->file_fd_session < 0)
-        return;
-    for (uint32_t w = 0; w < (ready + 63) / 64; w++)
-        left += (uint32_t)__builtin_popcountll(
-            atomic_load_explicit(&r->session->free_map[w], memory_order_relaxed));
-    if (left >= 16 && left >= ready / 4)
-        return;
-    uint32_t count = limit - ready < GROW_BLOCKS ? limit - ready : GROW_BLOCKS;
-    uint64_t offset = WH_ARENA_OFFSET + (uint64_t)ready * WH_BLOCK_BYTES;
-    if (allocate_pages(r, offset, (uint64_t)count * WH_BLOCK_BYTES) == 0)
-        wh_block_grow(r->session, count);
-    else if (errno != EINTR)
-        atomic_store(&r->session->blocks_limit, ready);
 }
 
 /* --- chunks

@@ -19,7 +19,7 @@
 
 #define STATUS_WAIT_NS 20000000u /* how long a status may take to become known */
 #define PARENT_WAIT_NS 500000000u
-#define PARENT_POLLS   10 /* and so often asked: the recorder itself may have been held up */
+#define PARENT_POLLS   20 /* and so often asked: the recorder itself may have been held up */
 
 /* Linux 6.13 and 6.15; not in the headers of older distributions. */
 struct pidfd_exit_info {
@@ -348,6 +348,7 @@ static void step_dead(struct wh_recorder *r, struct wh_process *p) {
     struct wh_error error;
     wh_recorder_reclaim(r, p);
     int rc = wh_image_run(&p->image, UINT64_MAX);
+    r->is_dying = true;
     if (rc == 1 && (waited < PARENT_WAIT_NS || p->parent_waits++ < PARENT_POLLS))
         return; /* its parent is not at the fork yet */
     if (!p->has_status && !p->is_replaced)
@@ -376,6 +377,7 @@ static void step_running(struct wh_recorder *r, struct wh_process *p) {
 }
 
 void wh_recorder_pair(struct wh_recorder *r) {
+    r->is_dying = false;
     for (struct wh_process *p = wh_recorder_next(r, NULL); p; p = wh_recorder_next(r, p)) {
         if (p->phase == WH_PHASE_RUNNING)
             check_alive(r, p);

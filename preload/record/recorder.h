@@ -1,8 +1,10 @@
-/* The recorder's own state, shared by its files: serve.c (life), drain.c (blocks), process.c
- * (images and their ends), history.c (what events say beside lifetimes), talk.c (messages). */
+/* The recorder's own state, shared by its files: serve.c (life), pace.c (room and priority),
+ * drain.c (blocks), process.c (images and their ends), heirs.c (images that are still to come),
+ * history.c (what events say beside lifetimes), talk.c (messages). */
 #ifndef WH_RECORD_RECORDER_H
 #define WH_RECORD_RECORDER_H
 
+#include <pthread.h>
 #include <sys/types.h>
 
 #include "record/content.h"
@@ -64,6 +66,17 @@ struct wh_block_view {
     uint32_t consumed;
 };
 
+/* Between the main thread and the watch: pace.c. */
+struct wh_pace {
+    pthread_t thread;
+    bool has_thread;
+    pid_t main;  /* tid of the recorder's main thread */
+    int wake_fd; /* readable when the bell was rung */
+    _Atomic bool is_closing;
+    _Atomic bool is_leisurely;      /* main: a target runs, and nobody waits for me */
+    _Atomic uint32_t bell_answered; /* main: what rang up to here has been looked at */
+};
+
 struct wh_recorder {
     const struct wh_serve_options *options;
     struct wh_session *session;
@@ -79,6 +92,9 @@ struct wh_recorder {
     struct wh_block_view *views;
     uint64_t previous_ticks; /* shifted, of the poll before this one: the watermark */
     uint64_t poll_bytes;     /* copied in this poll */
+    bool is_asked;           /* a request for a snapshot could not be served yet */
+    bool is_dying;           /* an ended process could not be finished yet */
+    struct wh_pace pace;
     uint64_t bytes, events;
     struct wh_snap *snaps; /* being read */
     uint32_t snap_count, last_snapshot_id;
@@ -115,10 +131,19 @@ void wh_recorder_drain(struct wh_recorder *r);
 void wh_recorder_pulse(void *recorder);
 /* Gives back what a dead process still owns. */
 void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p);
-/* Makes more blocks usable when few are left. */
-void wh_recorder_grow(struct wh_recorder *r);
 /* Stores chunks that are large enough; all = every one. */
 void wh_recorder_chunks(struct wh_recorder *r, struct wh_process *p, bool all);
+
+/* --- pace.c --- */
+int wh_pace_start(struct wh_recorder *r); /* -1 = the system refuses a thread or a descriptor */
+void wh_pace_stop(struct wh_recorder *r);
+void wh_pace_heard(struct wh_recorder *r); /* the main thread is awake */
+
+/* --- heirs.c --- */
+enum wh_heirs { WH_HEIRS_NONE, WH_HEIRS_SOME, WH_HEIRS_PERHAPS };
+/* Do processes of the recorded tree live that have not shown up yet? Precondition: those that have
+ * are dead. */
+enum wh_heirs wh_recorder_heirs(struct wh_recorder *r);
 
 /* --- process.c --- */
 struct wh_process *wh_recorder_process(struct wh_recorder *r, uint32_t uid);

@@ -71,7 +71,8 @@ static uint32_t wait_for_answer(const struct wh_process_slot *slot) {
     return state;
 }
 
-static int ask(struct wh_process_slot *slot, pid_t pid, const char *label, struct wh_error *error) {
+static int ask(struct wh_session *session, struct wh_process_slot *slot, pid_t pid,
+               const char *label, struct wh_error *error) {
     if (!wait_for(slot, WH_REQUEST_NONE))
         return wh_fail(error, WH_ESYSTEM, "another snapshot of process %d does not end", (int)pid);
     memset(slot->request_label, 0, sizeof slot->request_label);
@@ -81,6 +82,7 @@ static int ask(struct wh_process_slot *slot, pid_t pid, const char *label, struc
     uint32_t none = WH_REQUEST_NONE;
     if (!atomic_compare_exchange_strong(&slot->request, &none, WH_REQUEST_ASKED))
         return wh_fail(error, WH_ESYSTEM, "process %d takes a snapshot itself just now", (int)pid);
+    wh_session_ring(session);
     uint32_t state = wait_for_answer(slot);
     char why[sizeof slot->request_label];
     memcpy(why, slot->request_label, sizeof why);
@@ -104,7 +106,7 @@ int wh_snapshot_request(pid_t pid, const char *label, struct wh_error *error) {
         return wh_fail(error, WH_ESYSTEM, "cannot open the recording of process %d: %s", (int)pid,
                        strerror(-rc));
     struct wh_process_slot *slot = find_slot(session, pid);
-    rc = slot ? ask(slot, pid, label ? label : "", error)
+    rc = slot ? ask(session, slot, pid, label ? label : "", error)
               : wh_fail(error, WH_ENOTFOUND, "process %d is not recorded", (int)pid);
     munmap(session, WH_SESSION_BYTES);
     return rc;

@@ -1,8 +1,8 @@
 /* The recorder's life: set up, poll, finish.
  *
  * It belongs to no terminal and to no process group of the user, holds none of the user's
- * descriptors, and polls: the target never signals it. What is hard is ending: the last image may
- * just be starting its successor, so the recorder lingers a moment before it closes the session. */
+ * descriptors, and polls: events never wake it. What is hard is ending: the last image may just
+ * have started its successor, so the recorder looks for heirs before it closes the session. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -25,11 +25,15 @@
 #define COMMIT_NS     1000000000u
 #define RSS_NS        100000000u
 #define STATUS_NS     500000000u
-#define LINGER_NS     25000000u /* after the last image: another may be starting */
+#define LINGER_NS     25000000u /* after the last image, where its heirs cannot be told */
 #define FIRST_WAIT_NS 5000000000u
-#define POLL_MS_MAX   10
+#define POLL_MS       10
+#define BUSY_BYTES    (8u * WH_BLOCK_BYTES) /* copied in one poll: there is more already */
+#define HASTY_POLLS                                                                                \
+    8 /* without a rest, when somebody waits for what two or three polls will do                   \
+       */
 
-#define EVENT_MESSAGE UINT32_MAX /* epoll: the launcher; else a process's uid */
+#define EVENT_MESSAGE UINT32_MAX /* epoll: the launcher; else a process's uid, 0 = the bell */
 
 /* --- time
  * ------------------------------------------------------------------------------------------ */
@@ -84,6 +88,13 @@ static uint64_t ticks_per_ms(const struct wh_session *s) {
 /* --- setting up
  * ------------------------------------------------------------------------------------ */
 
+static void close_between(int low, int high) {
+    if (high - low < 2 || close_range((unsigned)low + 1, (unsigned)high - 1, 0) == 0)
+        return;
+    for (int fd = low + 1; fd < high && fd < 1024; fd++) /* before Linux 5.9 */
+        close(fd);
+}
+
 /* Nothing of the user's stays open here: a pipe that we held would never end for its reader. */
 static void detach(struct wh_recorder *r) {
     static const int ignored[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGPIPE, SIGXFSZ,
@@ -97,10 +108,11 @@ static void detach(struct wh_recorder *r) {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; null >= 0 && fd < 3; fd++)
         (void)dup2(null, fd);
-    for (int fd = 3; fd < 1024; fd++)
-        if (fd != r->message_fd && fd != r->control_fd)
-            close(fd);
-    (void)close_range(1024, ~0u, 0);
+    int low = r->message_fd < r->control_fd ? r->message_fd : r->control_fd;
+    int high = r->message_fd < r->control_fd ? r->control_fd : r->message_fd;
+    close_between(2, low > 2 ? low : 2);
+    close_between(low > 2 ? low : 2, high > 2 ? high : 2);
+    close_between(high > 2 ? high : 2, INT_MAX);
 }
 
 static int map_session(struct wh_recorder *r, struct wh_error *error) {
@@ -201,6 +213,10 @@ static void wait_for_events(struct wh_recorder *r, int timeout_ms) {
     struct epoll_event events[32];
     int n = epoll_wait(r->epoll_fd, events, 32, timeout_ms);
     for (int i = 0; i < n; i++) {
+        if (events[i].data.u32 == 0) {
+            wh_pace_heard(r);
+            continue;
+        }
         if (events[i].data.u32 == EVENT_MESSAGE) {
             wh_recorder_listen(r);
             continue;
@@ -246,14 +262,14 @@ static void report_status(struct wh_recorder *r, uint64_t now_ns) {
 
 static void poll_once(struct wh_recorder *r) {
     uint64_t now_ticks = wh_recorder_now(r), now_ns = wh_monotonic_ns();
+    uint32_t bell = atomic_load(&r->session->bell);
     r->poll_bytes = 0;
     atomic_fetch_add_explicit(&r->session->recorder_beat, 1, memory_order_relaxed);
     wh_recorder_discover(r);
     wh_recorder_drain(r);
-    wh_recorder_snapshots(r);
     wh_recorder_pair(r);
+    wh_recorder_snapshots(r);
     wh_recorder_collect(r, false);
-    wh_recorder_grow(r);
     r->previous_ticks = now_ticks;
     r->bytes += r->poll_bytes;
     if (now_ns - r->last_rss_ns >= RSS_NS) {
@@ -268,6 +284,9 @@ static void poll_once(struct wh_recorder *r) {
                  r->content)) /* short: a reader sees no half-written file if we die */
         wh_content_commit(r->content);
     stop_recording(r);
+    atomic_store(&r->pace.is_leisurely,
+                 r->running && !r->is_dying && !r->is_asked && !r->snap_count && !r->stopped);
+    atomic_store(&r->pace.bell_answered, bell);
 }
 
 /* The command ended, descendants run on: the launcher need not wait for them. */
@@ -308,23 +327,30 @@ static bool is_over(struct wh_recorder *r, uint64_t now_ns) {
     /* A command that is replaced by one we cannot trace is alive and silent. */
     if (r->control_fd >= 0 && !r->main_ended)
         return false;
-    return idle > LINGER_NS;
+    if (idle > LINGER_NS)
+        return true;
+    if (wh_recorder_heirs(r) != WH_HEIRS_NONE)
+        return false;
+    wh_recorder_discover(r); /* one that came and died since we looked */
+    return !r->running;
 }
 
 static void poll_loop(struct wh_recorder *r) {
-    int timeout_ms = 1;
+    int timeout_ms, hasty = 0;
     r->idle_since_ns = r->last_commit_ns = r->last_rss_ns = r->last_status_ns = wh_monotonic_ns();
     for (;;) {
         poll_once(r);
         tell_running(r);
         if (is_over(r, wh_monotonic_ns()))
             return;
-        if (r->poll_bytes > 8 * WH_BLOCK_BYTES)
+        if (r->poll_bytes > BUSY_BYTES)
             timeout_ms = 0;
-        else if (r->poll_bytes || !r->running)
-            timeout_ms = 1;
-        else if (timeout_ms < POLL_MS_MAX)
-            timeout_ms++;
+        else if (r->is_asked || r->is_dying || !r->running)
+            timeout_ms = ++hasty < HASTY_POLLS ? 0 : 1;
+        else
+            timeout_ms = POLL_MS;
+        if (timeout_ms == POLL_MS)
+            hasty = 0;
         wait_for_events(r, timeout_ms);
     }
 }
@@ -406,6 +432,7 @@ int wh_serve(const struct wh_serve_options *options, struct wh_error *error) {
         .control_fd = options->control_fd,
         .epoll_fd = -1,
         .file_fd_session = -1,
+        .pace.wake_fd = -1,
         .next_node_id = WH_NODE_EXTENT,
     };
     detach(&r);
@@ -420,9 +447,12 @@ int wh_serve(const struct wh_serve_options *options, struct wh_error *error) {
         (void)unlink(options->session);
         return rc;
     }
+    if (wh_pace_start(&r))
+        wh_recorder_warn(&r, "no thread for the watch: the program may have to wait for room");
     atomic_store(&r.session->recorder_pid, (uint32_t)getpid());
     wh_recorder_say(&r, WH_MESSAGE_UP, "%d", (int)getpid());
     poll_loop(&r);
+    wh_pace_stop(&r);
     atomic_store(&r.session->stop, 1);
     (void)unlink(options->session);
     rc = write_end(&r, error);

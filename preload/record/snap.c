@@ -342,8 +342,10 @@ static void serve_request(struct wh_recorder *r, struct wh_process *p) {
     if (atomic_load_explicit(&slot->request, memory_order_acquire) != WH_REQUEST_ASKED)
         return;
     /* Nothing of it was paired yet: a child may still wait for its parent's fork. */
-    if (!p->image.records && p->request_waits++ < REQUEST_WAITS_MAX)
+    if (!p->image.records && p->request_waits++ < REQUEST_WAITS_MAX) {
+        r->is_asked = true;
         return;
+    }
     uint32_t reason = atomic_load(&slot->request_reason);
     char label[sizeof slot->request_label];
     memcpy(label, slot->request_label, sizeof label);
@@ -379,6 +381,7 @@ static bool is_due(const struct wh_recorder *r, const struct wh_process *p, uint
 void wh_recorder_snapshots(struct wh_recorder *r) {
     bool planned = r->options->plan.every_ns || r->options->plan.at_peak;
     uint64_t now = planned ? wh_monotonic_ns() : 0;
+    r->is_asked = false;
     for (struct wh_process *p = wh_recorder_next(r, NULL); p; p = wh_recorder_next(r, p)) {
         uint32_t reason;
         if (p->phase != WH_PHASE_RUNNING)
