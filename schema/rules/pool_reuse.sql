@@ -53,6 +53,8 @@ UNION ALL
 SELECT CASE WHEN bytes >= 1048576 THEN 'warning' ELSE 'info' END, creator, holder, bytes, objects,
        printf('One array holds %d blocks of pool %s that are in use, %d bytes (%s).', objects, pool, bytes, holder),
        printf('Give the blocks back to pool %s as soon as they were read, or reuse one of them.', pool)
-FROM hoard WHERE bytes >= 65536
+FROM hoard WHERE bytes >= 65536 -- said once: above, when the taker is known
+      AND NOT EXISTS(SELECT 1 FROM handed WHERE handed.creator = hoard.creator AND handed.pool = hoard.pool
+                     AND handed.holder = hoard.holder AND handed.bytes >= 65536)
 ORDER BY 4 DESC
 LIMIT 10

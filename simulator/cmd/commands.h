@@ -16,6 +16,9 @@ int command_replay(int argc, char **argv);
 int command_fail(const struct wh_error *error);
 /* An option nobody knows: names the nearest of `known` (NULL-terminated). Status 2. */
 int command_unknown(const char *option, const char *const *known);
+/* Prints prose broken at words, every line indented; `used`: columns of the first that are taken.
+ */
+void command_print_wrapped(int indent, int used, const char *text);
 /* Status 0, or 4 if standard output could not be written. */
 int command_finish(void);
 

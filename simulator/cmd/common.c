@@ -20,6 +20,23 @@ int command_unknown(const char *option, const char *const *known) {
     return WH_EXIT_USAGE;
 }
 
+void command_print_wrapped(int indent, int used, const char *text) {
+    enum { WIDTH = 100 };
+    int column = used;
+    while (*text) {
+        int length = (int)strcspn(text, " ");
+        if (column > indent && column + 1 + length > WIDTH) {
+            putchar('\n');
+            column = 0;
+        }
+        column += column < indent ? printf("%*s%.*s", indent - column, "", length, text)
+                                  : printf("%s%.*s", column > indent ? " " : "", length, text);
+        text += length;
+        text += strspn(text, " ");
+    }
+    putchar('\n');
+}
+
 int command_finish(void) {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return WH_EXIT_OK;

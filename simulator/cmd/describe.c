@@ -28,10 +28,22 @@ static void print_parameters(const struct scenario *s) {
     puts("Parameters (--set KEY=VALUE)");
     for (int i = 0; i < s->parameter_count; i++) {
         const struct scenario_parameter *p = &s->parameters[i];
-        printf("  %-16s %lld %s", p->name, (long long)p->value, p->unit);
+        bool is_flag = strcmp(p->unit, "0 or 1") == 0;
+        printf("  %-16s %lld%s%s", p->name, (long long)p->value, is_flag ? "" : " ",
+               is_flag ? "" : p->unit);
         if (p->has_fixed_value)
             printf(", %lld with --fixed", (long long)p->fixed_value);
-        printf("\n%19s%s\n", "", p->text);
+        putchar('\n');
+        command_print_wrapped(19, 0, p->text);
+    }
+}
+
+static void print_variants(const struct scenario *s) {
+    if (s->variant_count)
+        puts("\nVariants (--variant NAME)");
+    for (int i = 0; i < s->variant_count; i++) {
+        printf("  %-16s %s\n", s->variants[i].name, s->variants[i].set);
+        command_print_wrapped(19, 0, s->variants[i].text);
     }
 }
 
@@ -42,14 +54,16 @@ static void print_expectations(const struct scenario *s) {
         const char *when = e->when == SCENARIO_LEAKING ? "leaking"
                            : e->when == SCENARIO_FIXED ? "fixed"
                                                        : "leaking and fixed";
-        printf("  %s (%s, at %s)\n", e->name, when, e->at);
+        printf("  %s (%s%s%s, at %s)\n", e->name, *e->variant ? e->variant : "",
+               *e->variant ? ", " : "", when, e->at);
         printf("    created by %s, held by %s\n", e->creator, e->holder);
         if (*e->objects)
             printf("    objects = %s\n", e->objects);
         printf("    bytes = %s", e->bytes);
         if (e->tolerance > 0)
             printf(", within %g %%", e->tolerance);
-        printf("\n    because: %s\n", e->why);
+        putchar('\n');
+        command_print_wrapped(4, printf("    because:"), e->why);
     }
 }
 
@@ -90,6 +104,7 @@ int command_describe(int argc, char **argv) {
         print_prose("解决方案", s.chinese.fix);
     }
     print_parameters(&s);
+    print_variants(&s);
     print_expectations(&s);
     return command_finish();
 }

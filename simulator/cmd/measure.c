@@ -1,25 +1,37 @@
-/* Reading a trace for verify, see measure.h. Blocks come grouped by stack and path; what a stack is
- * like is asked once per stack and expectation. */
+/* Reading a trace for verify, see measure.h. The blocks of a snapshot are read once, grouped by
+ * stack and path, and every row is measured against the groups. */
 #include "cmd/measure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/string.h"
+
 #define FRAMES_MAX 128
 #define NAME_BYTES 96
 
+/* Blocks of one snapshot with the same stack, path and state. */
+struct group {
+    int64_t stack_id, objects, bytes, visible_bytes;
+    char *holder, *path, *creator; /* NULL = none */
+    bool is_lost;
+};
+
 struct measure_trace {
     struct wh_store *store;
+    struct group *group; /* of `loaded`, by stack */
+    size_t count, room;
+    int64_t loaded; /* snapshot; 0 = none */
     struct wh_query *snapshot, *groups, *frames;
     int64_t stack_id; /* whose frames are loaded; -1 = none */
     char frame[FRAMES_MAX][NAME_BYTES];
     int frame_count;
 };
 
-static const char snapshot_sql[] =
-    "SELECT id FROM snapshot WHERE process_id = 1 AND (label = ?1 OR (?1 = 'exit' AND reason = "
-    "'exit')) ORDER BY id DESC LIMIT 1";
+static const char snapshot_sql[] = "SELECT id, block_rows = 'all', lost_bytes FROM snapshot WHERE "
+                                   "process_id = 1 AND (label = ?1 OR (?1 = 'exit' AND reason = "
+                                   "'exit')) ORDER BY id DESC LIMIT 1";
 
 static const char groups_sql[] =
     "SELECT a.stack_id, count(*), sum(a.size_bytes), sum(coalesce(h.visible_bytes, a.size_bytes)), "
@@ -51,9 +63,21 @@ int measure_open(const char *path, struct measure_trace **ret_trace, struct wh_e
     return status;
 }
 
+static void forget_groups(struct measure_trace *t) {
+    for (size_t i = 0; i < t->count; i++) {
+        free(t->group[i].holder);
+        free(t->group[i].path);
+        free(t->group[i].creator);
+    }
+    t->count = 0;
+    t->loaded = 0;
+}
+
 void measure_close(struct measure_trace *t) {
     if (!t)
         return;
+    forget_groups(t);
+    free(t->group);
     wh_query_close(t->snapshot);
     wh_query_close(t->groups);
     wh_query_close(t->frames);
@@ -121,40 +145,69 @@ static bool row_matches(const struct measure_trace *t, const struct truth_row *r
     return (!*row->stack || stack_matches(t, row->stack)) && path_matches(path, row->holder);
 }
 
+static char *copy_text(const struct wh_query *q, int column) {
+    const char *text = wh_query_text(q, column);
+    return text ? strdup(text) : NULL;
+}
+
+static int load_groups(struct measure_trace *t, int64_t snapshot, struct wh_error *error) {
+    if (t->loaded == snapshot)
+        return 0;
+    forget_groups(t);
+    wh_query_bind_int(t->groups, 1, snapshot);
+    int more;
+    while ((more = wh_query_step(t->groups, error)) > 0) {
+        if (wh_array_reserve(&t->group, &t->room, t->count + 1, sizeof(*t->group)) < 0) {
+            more = wh_fail(error, WH_ESYSTEM, "out of memory");
+            break;
+        }
+        t->group[t->count++] = (struct group){
+            .stack_id = wh_query_int(t->groups, 0),
+            .objects = wh_query_int(t->groups, 1),
+            .bytes = wh_query_int(t->groups, 2),
+            .visible_bytes = wh_query_int(t->groups, 3),
+            .holder = copy_text(t->groups, 4),
+            .path = copy_text(t->groups, 5),
+            .creator = copy_text(t->groups, 6),
+            .is_lost = wh_query_int(t->groups, 7) != 0,
+        };
+    }
+    wh_query_reset(t->groups);
+    t->loaded = more < 0 ? 0 : snapshot;
+    return more;
+}
+
+static void add_group(struct measure *ret, const struct group *g, int64_t *largest) {
+    ret->objects += g->objects;
+    ret->bytes += g->bytes;
+    ret->visible_bytes += g->visible_bytes;
+    if (g->bytes <= *largest)
+        return;
+    snprintf(ret->creator, sizeof(ret->creator), "%s", g->creator ? g->creator : "?");
+    snprintf(ret->holder, sizeof(ret->holder), "%s", g->holder ? g->holder : "lost");
+    *largest = g->bytes;
+}
+
 int measure_row(struct measure_trace *t, const struct truth_row *row, struct measure *ret,
                 struct wh_error *error) {
     *ret = (struct measure){0};
     wh_query_bind_text(t->snapshot, 1, row->at);
     int more = wh_query_step(t->snapshot, error);
     int64_t snapshot = more > 0 ? wh_query_int(t->snapshot, 0) : 0;
+    ret->has_blocks = more > 0 && wh_query_int(t->snapshot, 1);
+    ret->lost_bytes = more > 0 ? wh_query_int(t->snapshot, 2) : 0;
     wh_query_reset(t->snapshot);
     if (more < 0)
         return more;
     if (more == 0)
         return wh_fail(error, WH_ENOTFOUND, "the trace has no snapshot '%s'", row->at);
-    wh_query_bind_int(t->groups, 1, snapshot);
     int64_t largest = 0;
-    int status = 0;
-    while (!status && (more = wh_query_step(t->groups, error)) > 0) {
-        status = load_frames(t, wh_query_int(t->groups, 0), error);
-        int64_t objects = wh_query_int(t->groups, 1), bytes = wh_query_int(t->groups, 2);
-        const char *path = wh_query_text(t->groups, 5), *creator = wh_query_text(t->groups, 6);
-        if (wh_query_int(t->groups, 7) && has_frame(t, "runtime_mallocgc")) {
-            ret->lost_objects += objects;
-            ret->lost_bytes += bytes;
-        }
-        if (status || !row_matches(t, row, creator, path))
-            continue;
-        ret->objects += objects;
-        ret->bytes += bytes;
-        ret->visible_bytes += wh_query_int(t->groups, 3);
-        if (bytes > largest) {
-            const char *holder = wh_query_text(t->groups, 4);
-            snprintf(ret->creator, sizeof(ret->creator), "%s", creator ? creator : "?");
-            snprintf(ret->holder, sizeof(ret->holder), "%s", holder ? holder : "lost");
-            largest = bytes;
-        }
+    int status = ret->has_blocks ? load_groups(t, snapshot, error) : 0;
+    for (size_t i = 0; i < (ret->has_blocks ? t->count : 0) && !status; i++) {
+        const struct group *g = &t->group[i];
+        status = load_frames(t, g->stack_id, error);
+        if (!status && row_matches(t, row, g->creator, g->path))
+            add_group(ret, g, &largest);
     }
-    wh_query_reset(t->groups);
-    return status ? status : more;
+    return status;
 }

@@ -8,9 +8,10 @@
 
 struct measure {
     int64_t objects, bytes, visible_bytes;
-    char creator[120]; /* pprof's answer: largest creator among the blocks that matched */
-    char holder[300];  /* whoholds' answer: their largest holder */
-    int64_t lost_objects, lost_bytes; /* in the whole snapshot, of the simulator's objects */
+    char creator[120];  /* pprof's answer: largest creator among the blocks that matched */
+    char holder[300];   /* whoholds' answer: their largest holder */
+    int64_t lost_bytes; /* in the whole snapshot */
+    bool has_blocks;    /* no: of a large snapshot the trace has the blocks' rows only on demand */
 };
 
 struct measure_trace; /* an open trace with its stacks */

@@ -35,8 +35,7 @@ static int expected(const struct scenario *s, const struct scenario_expect *e,
     return status ? status : expression_evaluate(e->bytes, s, &ret_row->bytes, error);
 }
 
-int truth_write(const char *path, const struct scenario *s, bool is_default,
-                struct wh_error *error) {
+int truth_write(const char *path, const struct scenario *s, struct wh_error *error) {
     FILE *file = fopen(path, "we");
     if (!file)
         return wh_fail_errno(error, "cannot write '%s'", path);
@@ -50,10 +49,9 @@ int truth_write(const char *path, const struct scenario *s, bool is_default,
         snprintf(row.at, sizeof(row.at), "%s", phases[i].label);
         write_row(file, &row);
     }
-    unsigned when = s->is_fixed ? SCENARIO_FIXED : SCENARIO_LEAKING;
     for (int i = 0; i < s->expect_count && !status; i++) {
         struct truth_row row;
-        if (!(s->expect[i].when & when) || (s->expect[i].is_real && !is_default))
+        if (!scenario_expects(s, &s->expect[i]))
             continue;
         status = expected(s, &s->expect[i], &row, error);
         if (!status && row.bytes >= 0) /* below 0: says nothing about these parameters */

@@ -27,9 +27,7 @@ struct truth {
     int count;
 };
 
-/* is_default: no parameter was set by hand, so measured figures apply. */
-int truth_write(const char *path, const struct scenario *s, bool is_default,
-                struct wh_error *error);
+int truth_write(const char *path, const struct scenario *s, struct wh_error *error);
 int truth_read(const char *path, struct truth *ret_truth, struct wh_error *error);
 
 #endif

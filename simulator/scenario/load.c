@@ -128,6 +128,30 @@ static void parameter_key(struct loader *l, const char *name, const char *key, c
     }
 }
 
+static void variant_key(struct loader *l, const char *name, const char *key, const char *value) {
+    static const char *const keys[] = {"text", "set"};
+    struct scenario *s = l->scenario;
+    struct scenario_variant *v = NULL;
+    for (int i = 0; i < s->variant_count; i++)
+        if (strcmp(s->variants[i].name, name) == 0)
+            v = &s->variants[i];
+    if (!v) {
+        if (s->variant_count == SCENARIO_VARIANTS_MAX) {
+            fail_at(l, l->line, "too many variants at", name, NULL);
+            return;
+        }
+        v = &s->variants[s->variant_count++];
+        *v = (struct scenario_variant){.line = l->line};
+        put_text(l, v->name, sizeof(v->name), name);
+    }
+    if (!IS_ONE_OF(l, "unknown key", key, keys))
+        return;
+    if (strcmp(key, "text") == 0)
+        put_text(l, v->text, sizeof(v->text), value);
+    else
+        put_text(l, v->set, sizeof(v->set), value);
+}
+
 static void describe_key(struct loader *l, const char *language, const char *key,
                          const char *value) {
     static const char *const languages[] = {"en", "zh"};
@@ -156,7 +180,7 @@ static void expect_when(struct loader *l, struct scenario_expect *e, const char 
 static void expect_key(struct loader *l, const char *name, const char *key, const char *value) {
     static const char *const keys[] = {"when",    "at",      "creator", "stack",
                                        "holder",  "objects", "bytes",   "tolerance",
-                                       "visible", "real",    "why"};
+                                       "visible", "variant", "why"};
     struct scenario *s = l->scenario;
     struct scenario_expect *e = NULL;
     for (int i = 0; i < s->expect_count; i++)
@@ -184,6 +208,7 @@ static void expect_key(struct loader *l, const char *name, const char *key, cons
         {"holder", e->holder, sizeof(e->holder)},
         {"objects", e->objects, sizeof(e->objects)},
         {"bytes", e->bytes, sizeof(e->bytes)},
+        {"variant", e->variant, sizeof(e->variant)},
         {"why", e->why, sizeof(e->why)},
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
@@ -193,14 +218,12 @@ static void expect_key(struct loader *l, const char *name, const char *key, cons
         expect_when(l, e, value);
     if (strcmp(key, "visible") == 0)
         put_number(l, &e->visible_percent, value);
-    if (strcmp(key, "real") == 0)
-        put_number(l, &e->is_real, value);
     if (strcmp(key, "tolerance") == 0)
         e->tolerance = strtod(value, NULL);
 }
 
 static int on_key(void *arg, const char *section, const char *key, const char *value) {
-    static const char *const kinds[] = {"scenario", "parameter", "describe", "expect"};
+    static const char *const kinds[] = {"scenario", "parameter", "variant", "describe", "expect"};
     struct loader *l = arg;
     char kind[32];
     size_t n = strcspn(section, " ");
@@ -212,6 +235,8 @@ static int on_key(void *arg, const char *section, const char *key, const char *v
         scenario_key(l, key, value);
     else if (strcmp(kind, "parameter") == 0)
         parameter_key(l, name, key, value);
+    else if (strcmp(kind, "variant") == 0)
+        variant_key(l, name, key, value);
     else if (strcmp(kind, "describe") == 0)
         describe_key(l, name, key, value);
     else
@@ -244,6 +269,25 @@ static void check_parameters(struct loader *l) {
     }
 }
 
+/* Variants set parameters that exist, to values in range; expectations name variants that exist. */
+static void check_variants(struct loader *l) {
+    struct scenario *s = l->scenario;
+    const char *names[SCENARIO_VARIANTS_MAX + 1] = {"default"};
+    for (int i = 0; i < s->variant_count && !l->status; i++) {
+        static struct scenario copy;
+        struct wh_error inner;
+        copy = *s;
+        names[i + 1] = s->variants[i].name;
+        if (scenario_use_variant(&copy, names[i + 1], &inner))
+            fail_at(l, s->variants[i].line, inner.text, names[i + 1], NULL);
+    }
+    for (int i = 0; i < s->expect_count; i++) {
+        l->line = s->expect[i].line;
+        if (*s->expect[i].variant)
+            is_one_of(l, "no variant", s->expect[i].variant, names, s->variant_count + 1);
+    }
+}
+
 static void check_formulas(struct loader *l) {
     for (int i = 0; i < l->scenario->expect_count && !l->status; i++) {
         const struct scenario_expect *e = &l->scenario->expect[i];
@@ -260,6 +304,7 @@ static void check_formulas(struct loader *l) {
 int scenario_load(const char *path, struct scenario *ret_scenario, struct wh_error *error) {
     memset(ret_scenario, 0, sizeof(*ret_scenario));
     snprintf(ret_scenario->path, sizeof(ret_scenario->path), "%s", path);
+    snprintf(ret_scenario->variant, sizeof(ret_scenario->variant), "default");
     FILE *file = fopen(path, "re");
     if (!file)
         return wh_fail(error, WH_EUSAGE, "cannot open '%s': %s", path, strerror(errno));
@@ -271,6 +316,8 @@ int scenario_load(const char *path, struct scenario *ret_scenario, struct wh_err
             wh_fail(error, WH_EUSAGE, "%s:%d: neither [section] nor key = value", path, bad_line);
     if (!l.status)
         check_parameters(&l);
+    if (!l.status)
+        check_variants(&l);
     if (!l.status)
         check_formulas(&l);
     return l.status;

@@ -120,6 +120,33 @@ void scenario_use_fixed(struct scenario *s) {
             s->parameters[i].value = s->parameters[i].fixed_value;
 }
 
+int scenario_use_variant(struct scenario *s, const char *name, struct wh_error *error) {
+    const char *known[SCENARIO_VARIANTS_MAX + 1] = {"default"};
+    snprintf(s->variant, sizeof(s->variant), "%s", name);
+    if (strcmp(name, known[0]) == 0)
+        return 0;
+    for (int i = 0; i < s->variant_count; i++) {
+        const struct scenario_variant *v = &s->variants[i];
+        known[i + 1] = v->name;
+        if (strcmp(v->name, name) != 0)
+            continue;
+        char copy[sizeof(v->set)], *rest = copy;
+        snprintf(copy, sizeof(copy), "%s", v->set);
+        int status = 0;
+        for (char *word = strtok_r(copy, " ", &rest); word && !status;
+             word = strtok_r(NULL, " ", &rest))
+            status = scenario_set(s, word, error);
+        return status;
+    }
+    return wh_fail(error, WH_EUSAGE, "scenario '%s' has no variant '%s'; nearest: '%s'", s->name,
+                   name, nearest(name, known, s->variant_count + 1));
+}
+
+bool scenario_expects(const struct scenario *s, const struct scenario_expect *e) {
+    unsigned when = s->is_fixed ? SCENARIO_FIXED : SCENARIO_LEAKING;
+    return (e->when & when) && (!*e->variant || strcmp(e->variant, s->variant) == 0);
+}
+
 int64_t scenario_get(const struct scenario *s, const char *name) {
     for (int i = 0; i < s->parameter_count; i++)
         if (strcmp(s->parameters[i].name, name) == 0)

@@ -137,18 +137,27 @@ void world_dial(int64_t connections) {
     world_phase("connect");
 }
 
+/* How many are ready in the next batch. What does not fill one comes first: a burst is noticed by
+ * its first few connections, the largest batch is there when the poller comes back. */
+static int64_t batch(int64_t connections, int64_t first, int64_t ready) {
+    int64_t rest = (connections - first) % ready;
+    return rest ? rest : ready;
+}
+
 void world_send(int64_t connections, int64_t ready, const struct message *message) {
-    for (int64_t first = 0; first < connections; first += ready) {
+    for (int64_t first = 0, count; first < connections; first += count) {
         struct message part = *message;
         part.first_id = message->first_id + (uint32_t)first;
-        peers_send(first, first + ready < connections ? ready : connections - first, &part);
+        count = batch(connections, first, ready);
+        peers_send(first, count, &part);
         world_serve();
     }
 }
 
 void world_close(int64_t connections, int64_t ready) {
-    for (int64_t first = 0; first < connections; first += ready) {
-        peers_close(first, first + ready < connections ? ready : connections - first);
+    for (int64_t first = 0, count; first < connections; first += count) {
+        count = batch(connections, first, ready);
+        peers_close(first, count);
         world_serve();
     }
 }

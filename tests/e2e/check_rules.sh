@@ -72,6 +72,7 @@ status_of 0 --rule lost "$LEAKING"
 status_of 2 --rule no_such_rule "$LEAKING"
 grep -q no_such_rule "$TMP/err" || fail "an unknown rule is not named: $(cat "$TMP/err")"
 status_of 1 "$LEAKING"
+check_eq 1 "$(q "$LEAKING" "SELECT count(*) FROM finding WHERE holder = 'B_keep[*]'")" "findings about the same blocks"
 check_ge 1 "$(q "$LEAKING" "SELECT count(*) FROM finding WHERE rule = 'pool_reuse' AND severity = 'warning'
     AND bytes > 0 AND objects > 0 AND evidence <> '' AND advice <> ''")" "rows of table finding"
 

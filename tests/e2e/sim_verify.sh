@@ -33,6 +33,20 @@ verify stale-slice-tail connections=100
 verify peek-cache peeks=64
 verify goroutine-local-holder requests=100
 
+# A variant is recorded by itself where an expectation is its own, and only that expectation knows it.
+{
+    cat "$WH_SOURCE/scenarios/retained-request-field.scn"
+    printf '\n[variant few]\nset = keys=7\n\n[expect seven]\nvariant = few\nat = exit\ncreator = LinkBuffer_readBinary\n'
+    printf 'stack = thrift_BinaryProtocol_ReadString < echo_Request_ReadField2\nholder = cache\nobjects = 7\nbytes = 7 * 106496\nwhy = test\n'
+} >"$TMP/variant.scn"
+"$SIM" verify "$TMP/variant.scn" --variant few --leaking >"$TMP/out" || fail "a variant is off: $(cat "$TMP/out")"
+grep -q "^ok  retained-request-field  few  *leaking exit  *7  *7 " "$TMP/out" || fail "no row of the variant: $(cat "$TMP/out")"
+sed -i 's/^objects = 7/objects = 8/' "$TMP/variant.scn"
+"$SIM" verify "$TMP/variant.scn" --leaking --set keys=7 >"$TMP/out" || fail "parameters set by hand are no variant"
+if "$SIM" verify "$TMP/variant.scn" --variant few --leaking >"$TMP/out"; then
+    fail "verify accepted a wrong variant: $(cat "$TMP/out")"
+fi
+
 # A wrong truth is found: the same run measured against a formula that says one object more.
 sed 's/^objects = keys$/objects = keys + 1/' "$WH_SOURCE/scenarios/retained-request-field.scn" \
     >"$TMP/wrong.scn"

@@ -28,6 +28,7 @@ refused "out of range" -- "$SIM" run pool-reuse --set buffers=0
 refused "not a number" -- "$SIM" run pool-reuse --set size=big
 refused "'--fixd'" "'--fixed'" -- "$SIM" run pool-reuse --fixd
 refused "'mem'" "'memory'" -- "$SIM" run pool-reuse --io=mem
+refused "'smal-packets'" "'small-packets'" -- "$SIM" run barrier-request --variant smal-packets
 refused "'lst'" "'list'" -- "$SIM" lst
 refused "'--langage'" "'--language'" -- "$SIM" describe pool-reuse --langage
 refused "cannot open" -- "$SIM" run "$TMP/none.scn"
@@ -40,6 +41,17 @@ typo() { # EXPRESSION PART...: the scenario with one thing wrong
 }
 typo 's/^model = pool-reuse/model = pool-reus/' "'pool-reuse'"
 typo 's/^title =/titel =/' "'title'"
+
+{ # a variant that sets what is not there, an expectation of a variant that is not there
+    cat "$WH_SOURCE/scenarios/pool-reuse.scn"
+    printf '\n[variant few]\nset = bufers=3\n'
+} >"$TMP/wrong.scn"
+refused "wrong.scn:$(grep -n '^set = bufers' "$TMP/wrong.scn" | cut -d: -f1):" "'bufers'" "'buffers'" \
+    -- "$SIM" run "$TMP/wrong.scn"
+sed 's/^set = bufers=3/set = buffers=3/' "$TMP/wrong.scn" >"$TMP/variant.scn"
+"$SIM" run "$TMP/variant.scn" --variant few | grep -q "buffers  *3 " || fail "a variant does not set its parameter"
+sed '0,/^at = /s//variant = fwe\nat = /' "$TMP/variant.scn" >"$TMP/wrong.scn"
+refused "wrong.scn:" "'fwe'" "'few'" -- "$SIM" run "$TMP/wrong.scn"
 
 
 "$SIM" list >"$TMP/list"
