@@ -95,18 +95,46 @@ static int get_slice(struct wh_query *q, struct wh_heap *heap, const char *path,
     return rc;
 }
 
-int wh_store_get_heap(struct wh_store *store, int64_t snapshot_id, struct wh_heap *ret_heap,
-                      struct wh_error *error) {
+/* Sizes the arrays once: growing them slice by slice would copy them again and again. */
+static int reserve(struct wh_store *store, int64_t snapshot_id, struct wh_heap *heap,
+                   struct wh_error *error) {
     struct wh_query *q;
     int rc = wh_query_open(store,
-                           "SELECT part, first, count, raw_bytes, data FROM snapshot_chunk"
-                           " WHERE snapshot_id = ?1 ORDER BY part, first",
+                           "SELECT part, sum(count) FROM snapshot_chunk WHERE snapshot_id = ?1"
+                           " AND count BETWEEN 1 AND raw_bytes GROUP BY part",
                            &q, error);
     if (rc)
         return rc;
     wh_query_bind_int(q, 1, snapshot_id);
+    while ((rc = wh_query_step(q, error)) == 1) {
+        int64_t part = wh_query_int(q, 0), count = wh_query_int(q, 1);
+        if (part >= WH_HEAP_NODES && part <= WH_HEAP_TEXTS && count > 0)
+            rc = wh_heap_reserve(heap, (enum wh_heap_part)part, (uint64_t)count, error);
+        if (rc < 0)
+            break;
+    }
+    wh_query_close(q);
+    return rc < 0 ? rc : 0;
+}
+
+int wh_store_get_heap(struct wh_store *store, int64_t snapshot_id, struct wh_heap *ret_heap,
+                      struct wh_error *error) {
     struct wh_heap heap = {0};
-    int slices = 0;
+    int slices = 0, rc = reserve(store, snapshot_id, &heap, error);
+    if (rc) {
+        wh_heap_release(&heap);
+        return rc;
+    }
+    struct wh_query *q;
+    rc = wh_query_open(store,
+                       "SELECT part, first, count, raw_bytes, data FROM snapshot_chunk"
+                       " WHERE snapshot_id = ?1 ORDER BY part, first",
+                       &q, error);
+    if (rc) {
+        wh_heap_release(&heap);
+        return rc;
+    }
+    wh_query_bind_int(q, 1, snapshot_id);
     while ((rc = wh_query_step(q, error)) == 1) {
         slices++;
         rc = get_slice(q, &heap, store->path, error);
@@ -117,6 +145,8 @@ int wh_store_get_heap(struct wh_store *store, int64_t snapshot_id, struct wh_hea
     if (!rc && !slices)
         rc = wh_fail(error, WH_ENOTFOUND, "'%s' has no heap of snapshot %lld", store->path,
                      (long long)snapshot_id);
+    if (!rc)
+        rc = wh_heap_number_births(&heap, error);
     if (rc)
         wh_heap_release(&heap);
     else

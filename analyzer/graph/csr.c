@@ -4,11 +4,18 @@
 
 #include <string.h>
 
-void *wh_graph_array(size_t count, size_t size, struct wh_error *error) {
-    void *array = calloc(count ? count : 1, size);
+#include "base/large.h"
+
+void *wh_graph_room(size_t count, size_t size, struct wh_error *error) {
+    void *array = count > SIZE_MAX / size ? NULL : wh_large_alloc(count * size);
     if (!array)
         wh_fail(error, WH_ESYSTEM, "no memory for a graph of %zu items", count);
     return array;
+}
+
+void *wh_graph_array(size_t count, size_t size, struct wh_error *error) {
+    void *array = wh_graph_room(count, size, error);
+    return array ? memset(array, 0, count * size) : NULL;
 }
 
 int wh_graph_grow(uint32_t **array, uint32_t *capacity, uint32_t needed, struct wh_error *error) {
@@ -88,9 +95,9 @@ int wh_csr_build(const struct wh_graph_input *input, unsigned class_min, int rev
             csr.offset[(reversed ? to : from) + 1]++;
             kept++;
         }
-    csr.target = wh_graph_array(kept, sizeof(*csr.target), error);
-    csr.edge = wh_graph_array(kept, sizeof(*csr.edge), error);
-    csr.edge_class = wh_graph_array(kept, 1, error);
+    csr.target = wh_graph_room(kept, sizeof(*csr.target), error);
+    csr.edge = wh_graph_room(kept, sizeof(*csr.edge), error);
+    csr.edge_class = wh_graph_room(kept, 1, error);
     if (!csr.target || !csr.edge || !csr.edge_class) {
         wh_csr_release(&csr);
         return WH_ESYSTEM;

@@ -17,6 +17,7 @@ void wh_dfs_release(struct wh_dfs *dfs) {
     free(dfs->vertex);
     free(dfs->parent);
     free(dfs->idom);
+    free(dfs->owner);
     wh_csr_release(&dfs->in);
     *dfs = (struct wh_dfs){0};
 }
@@ -64,6 +65,8 @@ static void number_all(struct dfs_walk *w, const uint32_t *leaders, uint32_t lea
         }
 }
 
+/* Counts, then fills. The first pass leaves numbers in out's targets, so that the second need not
+ * look them up again. */
 static int predecessors(const struct wh_graph *graph, const struct wh_csr *out, struct wh_dfs *dfs,
                         struct wh_error *error) {
     struct wh_csr *in = &dfs->in;
@@ -71,28 +74,28 @@ static int predecessors(const struct wh_graph *graph, const struct wh_csr *out, 
     in->offset = wh_graph_array((size_t)dfs->count + 2, sizeof(*in->offset), error);
     if (!in->offset)
         return WH_ESYSTEM;
-    for (int fill = 0; fill < 2; fill++) {
-        for (uint32_t i = 0; i < dfs->count; i++) {
-            uint32_t u = dfs->vertex[i];
-            if (u >= graph->lost) /* their edges are all in the tree */
-                continue;
-            for (uint32_t e = out->offset[u]; e < out->offset[u + 1]; e++) {
-                uint32_t to = dfs->number[out->target[e]];
-                if (dfs->parent[to] == i)
-                    continue;
-                if (fill)
-                    in->target[in->offset[to + 1]++] = i;
-                else
-                    in->offset[to + 2]++;
-            }
+    for (uint32_t i = 0; i < dfs->count; i++) {
+        uint32_t u = dfs->vertex[i];
+        if (u >= graph->lost) /* their edges are all in the tree */
+            continue;
+        for (uint32_t e = out->offset[u]; e < out->offset[u + 1]; e++) {
+            uint32_t to = dfs->number[out->target[e]];
+            out->target[e] = to;
+            in->offset[to + 2] += dfs->parent[to] != i;
         }
-        if (fill)
-            break;
-        for (uint32_t i = 0; i <= dfs->count; i++)
-            in->offset[i + 1] += in->offset[i];
-        in->target = wh_graph_array(in->offset[dfs->count + 1], sizeof(*in->target), error);
-        if (!in->target)
-            return WH_ESYSTEM;
+    }
+    for (uint32_t i = 0; i <= dfs->count; i++)
+        in->offset[i + 1] += in->offset[i];
+    in->target = wh_graph_room(in->offset[dfs->count + 1], sizeof(*in->target), error);
+    if (!in->target)
+        return WH_ESYSTEM;
+    for (uint32_t i = 0; i < dfs->count; i++) {
+        uint32_t u = dfs->vertex[i];
+        for (uint32_t e = out->offset[u]; u < graph->lost && e < out->offset[u + 1]; e++) {
+            uint32_t to = out->target[e];
+            if (dfs->parent[to] != i)
+                in->target[in->offset[to + 1]++] = i;
+        }
     }
     return 0;
 }
@@ -104,10 +107,10 @@ int wh_graph_dfs(const struct wh_graph *graph, struct wh_csr *out, const uint32_
     free(out->edge_class);
     out->edge = NULL;
     out->edge_class = NULL;
-    dfs->number = wh_graph_array(graph->vertices, sizeof(*dfs->number), error);
-    dfs->vertex = wh_graph_array(graph->vertices, sizeof(*dfs->vertex), error);
-    dfs->parent = wh_graph_array(graph->vertices, sizeof(*dfs->parent), error);
-    w.cursor = wh_graph_array(graph->vertices, sizeof(*w.cursor), error);
+    dfs->number = wh_graph_room(graph->vertices, sizeof(*dfs->number), error);
+    dfs->vertex = wh_graph_room(graph->vertices, sizeof(*dfs->vertex), error);
+    dfs->parent = wh_graph_room(graph->vertices, sizeof(*dfs->parent), error);
+    w.cursor = wh_graph_room(graph->vertices, sizeof(*w.cursor), error);
     int r = WH_ESYSTEM;
     if (dfs->number && dfs->vertex && dfs->parent && w.cursor) {
         for (uint32_t v = 0; v < graph->vertices; v++)

@@ -62,11 +62,27 @@ static int semidominators(struct forest *f, const struct wh_dfs *dfs, struct wh_
     return 0;
 }
 
+/* The child of the super-root above each number. A dominator's number is lower: one pass. */
+static void find_owners(const struct wh_graph *graph, struct wh_dfs *dfs) {
+    dfs->owner[0] = graph->super;
+    for (uint32_t i = 1; i < dfs->count; i++) {
+        uint32_t v = dfs->vertex[i];
+        if (dfs->idom[i] != 0)
+            dfs->owner[i] = dfs->owner[dfs->idom[i]];
+        else
+            dfs->owner[i] = v < graph->blocks ? WH_OWNER_HEAD | dfs->heads++ : v;
+    }
+}
+
 /* From numbers back to vertices; sums are pushed to the dominators, deepest first. */
 static void publish(const struct wh_heap *heap, struct wh_graph *graph, const struct wh_dfs *dfs) {
     for (uint32_t b = 0; b < graph->blocks; b++) {
         graph->retained_bytes[b] = heap->nodes[b].size;
         graph->retained_objects[b] = 1;
+    }
+    for (uint32_t v = graph->blocks; v < graph->vertices; v++) {
+        graph->retained_bytes[v] = 0;
+        graph->retained_objects[v] = 0;
     }
     for (uint32_t i = dfs->count - 1; i > 0; i--) {
         uint32_t v = dfs->vertex[i], d = dfs->vertex[dfs->idom[i]];
@@ -76,25 +92,25 @@ static void publish(const struct wh_heap *heap, struct wh_graph *graph, const st
     }
     graph->idom[graph->super] = WH_GRAPH_NONE;
     for (uint32_t i = 1; i < dfs->count; i++) {
-        uint32_t v = dfs->vertex[i];
+        uint32_t v = dfs->vertex[i], owner = dfs->owner[i];
         if (v >= graph->blocks)
             continue;
-        uint32_t d = graph->idom[v];
-        if (d == graph->super)
-            graph->top[v] = v;
+        if (!(owner & WH_OWNER_HEAD))
+            graph->top[v] = owner;
         else
-            graph->top[v] = d < graph->blocks ? graph->top[d] : d;
+            graph->top[v] = dfs->idom[i] == 0 ? v : graph->top[graph->idom[v]];
     }
 }
 
 int wh_graph_dominators(const struct wh_heap *heap, struct wh_graph *graph, struct wh_dfs *dfs,
                         struct wh_error *error) {
     struct forest f = {0};
-    f.nodes = wh_graph_array(dfs->count, sizeof(*f.nodes), error);
+    f.nodes = wh_graph_room(dfs->count, sizeof(*f.nodes), error);
     int r = f.nodes ? semidominators(&f, dfs, error) : WH_ESYSTEM;
     if (r == 0) {
         dfs->idom = wh_graph_array(dfs->count, sizeof(*dfs->idom), error);
-        if (!dfs->idom)
+        dfs->owner = wh_graph_room(dfs->count, sizeof(*dfs->owner), error);
+        if (!dfs->idom || !dfs->owner)
             r = WH_ESYSTEM;
     }
     for (uint32_t i = 1; r == 0 && i < dfs->count; i++) {
@@ -105,6 +121,10 @@ int wh_graph_dominators(const struct wh_heap *heap, struct wh_graph *graph, stru
     }
     free(f.nodes);
     free(f.stack);
+    if (r == 0)
+        find_owners(graph, dfs);
+    if (r == 0)
+        r = wh_graph_results(graph, error);
     if (r == 0)
         publish(heap, graph, dfs);
     return r;

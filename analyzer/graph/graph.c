@@ -2,6 +2,8 @@
  * any more is freed before the next one allocates, so that 70 bytes a block are enough. */
 #include "analyzer/graph/graph_internal.h"
 
+#include <stdbool.h>
+
 void wh_graph_release(struct wh_graph *graph) {
     free(graph->strength);
     free(graph->tree_parent);
@@ -38,24 +40,21 @@ static int strengths(const struct wh_graph_input *input, struct wh_graph *graph,
 static int paths(const struct wh_graph_input *input, struct wh_graph *graph,
                  const struct wh_csr *out, const uint32_t *leaders, uint32_t leader_count,
                  struct wh_error *error) {
-    graph->tree_parent = wh_graph_array(graph->vertices, sizeof(*graph->tree_parent), error);
-    graph->tree_edge = wh_graph_array(graph->blocks, sizeof(*graph->tree_edge), error);
+    graph->tree_parent = wh_graph_room(graph->vertices, sizeof(*graph->tree_parent), error);
+    graph->tree_edge = wh_graph_room(graph->blocks, sizeof(*graph->tree_edge), error);
     if (!graph->tree_parent || !graph->tree_edge)
         return WH_ESYSTEM;
     return wh_graph_tree(input, graph, out, leaders, leader_count, error);
 }
 
-static int domination(const struct wh_heap *heap, struct wh_graph *graph, struct wh_dfs *dfs,
-                      struct wh_error *error) {
-    graph->idom = wh_graph_array(graph->vertices, sizeof(*graph->idom), error);
-    graph->retained_bytes = wh_graph_array(graph->vertices, sizeof(*graph->retained_bytes), error);
+int wh_graph_results(struct wh_graph *graph, struct wh_error *error) {
+    graph->idom = wh_graph_room(graph->vertices, sizeof(*graph->idom), error);
+    graph->retained_bytes = wh_graph_room(graph->vertices, sizeof(*graph->retained_bytes), error);
     graph->retained_objects =
-        wh_graph_array(graph->vertices, sizeof(*graph->retained_objects), error);
-    graph->top = wh_graph_array(graph->blocks, sizeof(*graph->top), error);
-    if (!graph->idom || !graph->retained_bytes || !graph->retained_objects || !graph->top)
-        return WH_ESYSTEM;
-    int r = wh_graph_dominators(heap, graph, dfs, error);
-    return r < 0 ? r : wh_graph_share(graph, dfs, error);
+        wh_graph_room(graph->vertices, sizeof(*graph->retained_objects), error);
+    graph->top = wh_graph_room(graph->blocks, sizeof(*graph->top), error);
+    bool complete = graph->idom && graph->retained_bytes && graph->retained_objects && graph->top;
+    return complete ? 0 : WH_ESYSTEM;
 }
 
 int wh_graph_solve(const struct wh_graph_input *input, struct wh_graph *ret,
@@ -75,7 +74,9 @@ int wh_graph_solve(const struct wh_graph_input *input, struct wh_graph *ret,
     if (r == 0)
         r = wh_graph_dfs(ret, &out, leaders, leader_count, &dfs, error);
     if (r == 0)
-        r = domination(input->heap, ret, &dfs, error);
+        r = wh_graph_dominators(input->heap, ret, &dfs, error);
+    if (r == 0)
+        r = wh_graph_share(ret, &dfs, error);
     free(leaders);
     wh_csr_release(&out);
     wh_dfs_release(&dfs);

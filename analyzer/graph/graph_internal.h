@@ -6,7 +6,8 @@
 
 #include "analyzer/graph/graph.h"
 
-/* calloc and realloc that say so in *error. */
+/* malloc, calloc and realloc that say so in *error. */
+void *wh_graph_room(size_t count, size_t size, struct wh_error *error);
 void *wh_graph_array(size_t count, size_t size, struct wh_error *error);
 int wh_graph_grow(uint32_t **array, uint32_t *capacity, uint32_t needed, struct wh_error *error);
 
@@ -35,14 +36,21 @@ struct wh_dfs {
     uint32_t *parent; /* number -> number of the tree parent */
     struct wh_csr in; /* number -> predecessors' numbers; edges of the depth-first tree left out */
     uint32_t *idom;   /* number -> number */
+    uint32_t *owner;  /* number -> what keeps it: WH_OWNER_HEAD | head, in the order of the heads'
+                         numbers; else the vertex of a variable, LOST or the super-root */
+    uint32_t heads;
 };
+#define WH_OWNER_HEAD 0x80000000u
 void wh_dfs_release(struct wh_dfs *dfs);
 
 /* dfs.c: numbers and predecessor lists. Frees out's arrays as soon as they are not needed. */
 int wh_graph_dfs(const struct wh_graph *graph, struct wh_csr *out, const uint32_t *leaders,
                  uint32_t leader_count, struct wh_dfs *dfs, struct wh_error *error);
 
-/* dominator.c: dfs->idom, then graph->idom, retained_* and top. */
+/* graph.c: arrays for the next stage's results, made as late as possible. */
+int wh_graph_results(struct wh_graph *graph, struct wh_error *error);
+
+/* dominator.c: dfs->idom and dfs->owner, then graph->idom, retained_* and top. */
 int wh_graph_dominators(const struct wh_heap *heap, struct wh_graph *graph, struct wh_dfs *dfs,
                         struct wh_error *error);
 

@@ -10,40 +10,55 @@
 
 #include <string.h>
 
+/* Heads are numbered as the depth-first walk met them: `in`, `parent` and `owner` of neighbours lie
+ * side by side then. graph->heads has them by block, for wh_graph_mask(). */
+struct head {
+    uint64_t mask;
+    uint32_t number; /* in the walk */
+    uint32_t index;  /* visit number + 1; 0 = not visited */
+    uint32_t low;    /* smallest visit number reachable; CLOSED once the component is complete */
+    uint32_t cursor; /* next neighbour to look at */
+    uint32_t caller; /* the explicit call stack: who came to me */
+};
+#define CLOSED UINT32_MAX
+
 struct share {
     struct wh_graph *graph;
     const struct wh_dfs *dfs;
-    uint32_t *head_of; /* block -> index in heads, or NONE */
-    uint64_t *mask;    /* per head */
-    uint32_t *index, *low, *cursor, *caller, *open;
-    uint8_t *closed;
+    struct head *heads;
+    uint32_t *open; /* heads without a component yet */
     uint32_t visits, open_count;
 };
 
-static int is_head(const struct wh_graph *g, uint32_t v) {
-    return v < g->blocks && g->top[v] == v;
-}
-
-/* The child of the super-root that v belongs to. */
-static uint32_t top_of(const struct wh_graph *g, uint32_t v) {
-    return v < g->blocks ? g->top[v] : v;
+static uint64_t head_bytes(const struct share *s, uint32_t h) {
+    return s->graph->retained_bytes[s->dfs->vertex[s->heads[h].number]];
 }
 
 static int list_heads(struct share *s, struct wh_error *error) {
-    struct wh_graph *g = s->graph;
-    for (uint32_t b = 0; b < g->blocks; b++)
-        g->head_count += is_head(g, b) ? 1 : 0;
-    g->heads = wh_graph_array(g->head_count, sizeof(*g->heads), error);
-    g->head_mask = wh_graph_array(g->head_count, sizeof(*g->head_mask), error);
-    s->head_of = wh_graph_array(g->blocks, sizeof(*s->head_of), error);
-    if (!g->heads || !g->head_mask || !s->head_of)
+    const struct wh_dfs *dfs = s->dfs;
+    s->heads = wh_graph_array(dfs->heads, sizeof(*s->heads), error);
+    s->open = wh_graph_room(dfs->heads, sizeof(*s->open), error);
+    if (!s->heads || !s->open)
         return WH_ESYSTEM;
-    s->mask = g->head_mask;
-    uint32_t at = 0;
+    for (uint32_t i = 1; i < dfs->count; i++)
+        if (dfs->idom[i] == 0 && dfs->owner[i] & WH_OWNER_HEAD)
+            s->heads[dfs->owner[i] & ~WH_OWNER_HEAD].number = i;
+    return 0;
+}
+
+/* The heads and their masks in the order of their blocks. */
+static int publish_heads(struct share *s, struct wh_error *error) {
+    struct wh_graph *g = s->graph;
+    g->heads = wh_graph_room(s->dfs->heads, sizeof(*g->heads), error);
+    g->head_mask = wh_graph_room(s->dfs->heads, sizeof(*g->head_mask), error);
+    if (!g->heads || !g->head_mask)
+        return WH_ESYSTEM;
     for (uint32_t b = 0; b < g->blocks; b++) {
-        s->head_of[b] = is_head(g, b) ? at : WH_GRAPH_NONE;
-        if (is_head(g, b))
-            g->heads[at++] = b;
+        if (g->top[b] != b)
+            continue;
+        g->head_mask[g->head_count] =
+            s->heads[s->dfs->owner[s->dfs->number[b]] & ~WH_OWNER_HEAD].mask;
+        g->heads[g->head_count++] = b;
     }
     return 0;
 }
@@ -60,6 +75,17 @@ static int by_bytes(const void *a, const void *b) {
     return x->variable < y->variable ? -1 : x->variable > y->variable;
 }
 
+/* The k-th incoming neighbour of head h (the tree edge last) as an owner; 0 = no more. */
+static inline int incoming(const struct share *s, uint32_t h, uint32_t k, uint32_t *ret_owner) {
+    const struct wh_dfs *dfs = s->dfs;
+    uint32_t n = s->heads[h].number, first = dfs->in.offset[n],
+             count = dfs->in.offset[n + 1] - first;
+    if (k > count)
+        return 0;
+    *ret_owner = dfs->owner[k < count ? dfs->in.target[first + k] : dfs->parent[n]];
+    return 1;
+}
+
 /* Bits go to the variables with the most bytes of their own or one step away. */
 static int assign_bits(struct share *s, struct wh_error *error) {
     struct wh_graph *g = s->graph;
@@ -70,16 +96,10 @@ static int assign_bits(struct share *s, struct wh_error *error) {
         all[i] = (struct candidate){g->retained_bytes[g->blocks + i], i};
         g->variable_bit[i] = 63;
     }
-    for (uint32_t h = 0; h < g->head_count; h++) {
-        uint32_t n = s->dfs->number[g->heads[h]];
-        for (uint32_t e = s->dfs->in.offset[n]; e <= s->dfs->in.offset[n + 1]; e++) {
-            /* one more than the list has: the depth-first tree's own edge */
-            uint32_t p = e < s->dfs->in.offset[n + 1] ? s->dfs->in.target[e] : s->dfs->parent[n];
-            uint32_t t = top_of(g, s->dfs->vertex[p]);
-            if (t >= g->blocks && t < g->lost)
-                all[t - g->blocks].bytes += g->retained_bytes[g->heads[h]];
-        }
-    }
+    for (uint32_t h = 0, owner; h < s->dfs->heads; h++)
+        for (uint32_t k = 0; incoming(s, h, k, &owner); k++)
+            if (!(owner & WH_OWNER_HEAD) && owner < g->lost)
+                all[owner - g->blocks].bytes += head_bytes(s, h);
     qsort(all, g->variables, sizeof(*all), by_bytes);
     for (uint32_t bit = 0; bit < 64; bit++)
         g->bit_variable[bit] = WH_GRAPH_NONE;
@@ -96,67 +116,57 @@ static uint64_t variable_mask(const struct wh_graph *g, uint32_t vertex) {
 }
 
 static void enter(struct share *s, uint32_t h, uint32_t from) {
-    s->index[h] = s->low[h] = ++s->visits;
-    s->cursor[h] = 0;
-    s->caller[h] = from;
+    struct head *head = &s->heads[h];
+    head->index = head->low = ++s->visits;
+    head->caller = from;
     s->open[s->open_count++] = h;
-}
-
-/* The k-th incoming neighbour of head h (the tree edge last); 0 = no more. */
-static int incoming(const struct share *s, uint32_t h, uint32_t k, uint32_t *ret_top) {
-    uint32_t n = s->dfs->number[s->graph->heads[h]];
-    uint32_t first = s->dfs->in.offset[n], count = s->dfs->in.offset[n + 1] - first;
-    if (k > count)
-        return 0;
-    uint32_t p = k < count ? s->dfs->in.target[first + k] : s->dfs->parent[n];
-    *ret_top = top_of(s->graph, s->dfs->vertex[p]);
-    return 1;
 }
 
 static void close_component(struct share *s, uint32_t h) {
     uint64_t mask = 0;
     uint32_t first = s->open_count;
     do {
-        mask |= s->mask[s->open[--first]];
+        mask |= s->heads[s->open[--first]].mask;
     } while (s->open[first] != h);
     for (uint32_t i = first; i < s->open_count; i++) {
-        s->mask[s->open[i]] = mask;
-        s->closed[s->open[i]] = 1;
+        s->heads[s->open[i]].mask = mask;
+        s->heads[s->open[i]].low = CLOSED;
     }
     s->open_count = first;
 }
 
 static void visit(struct share *s, uint32_t start) {
-    uint32_t h = start, top;
+    uint32_t h = start, owner;
     enter(s, h, WH_GRAPH_NONE);
     while (h != WH_GRAPH_NONE) {
-        if (incoming(s, h, s->cursor[h], &top)) {
-            s->cursor[h]++;
-            if (top >= s->graph->blocks) {
-                s->mask[h] |= variable_mask(s->graph, top);
+        struct head *head = &s->heads[h];
+        if (incoming(s, h, head->cursor, &owner)) {
+            head->cursor++;
+            if (!(owner & WH_OWNER_HEAD)) {
+                head->mask |= variable_mask(s->graph, owner);
                 continue;
             }
-            uint32_t p = s->head_of[top];
-            if (!s->index[p]) {
-                enter(s, p, h);
-                h = p;
-            } else if (s->closed[p]) {
-                s->mask[h] |= s->mask[p];
-            } else if (s->index[p] < s->low[h]) {
-                s->low[h] = s->index[p];
+            const struct head *other = &s->heads[owner & ~WH_OWNER_HEAD];
+            if (!other->index) {
+                enter(s, owner & ~WH_OWNER_HEAD, h);
+                h = owner & ~WH_OWNER_HEAD;
+            } else if (other->low == CLOSED) {
+                head->mask |= other->mask;
+            } else if (other->index < head->low) {
+                head->low = other->index;
             }
             continue;
         }
-        uint32_t back = s->caller[h], low = s->low[h];
-        if (low == s->index[h])
+        if (head->low == head->index)
             close_component(s, h);
-        if (back != WH_GRAPH_NONE) {
-            if (s->closed[h])
-                s->mask[back] |= s->mask[h];
-            else if (low < s->low[back])
-                s->low[back] = low;
+        if (head->caller != WH_GRAPH_NONE) {
+            struct head *back = &s->heads[head->caller];
+            if (head->low == CLOSED)
+                back->mask |= head->mask;
+            else if (head->low < back->low)
+                back->low = head->low;
         }
-        h = back;
+        h = head->caller;
     }
 }
 
@@ -165,38 +175,62 @@ static uint32_t holders_of(uint64_t mask) {
     return count < 2 ? 2 : count; /* a head has two independent holders by definition */
 }
 
-static int by_mask(const void *a, const void *b) {
-    uint64_t x = ((const struct wh_share_group *)a)->mask,
-             y = ((const struct wh_share_group *)b)->mask;
-    return x < y ? -1 : x > y;
-}
-
 static int by_group_bytes(const void *a, const void *b) {
     const struct wh_share_group *x = a, *y = b;
     if (x->bytes != y->bytes)
         return x->bytes < y->bytes ? 1 : -1;
-    return by_mask(a, b);
+    return x->mask < y->mask ? -1 : x->mask > y->mask;
 }
 
-static int make_groups(struct wh_graph *g, struct wh_error *error) {
-    g->groups = wh_graph_array(g->head_count, sizeof(*g->groups), error);
-    if (!g->groups)
-        return WH_ESYSTEM;
-    for (uint32_t h = 0; h < g->head_count; h++)
-        g->groups[h] =
-            (struct wh_share_group){g->head_mask[h], g->retained_bytes[g->heads[h]],
-                                    g->retained_objects[g->heads[h]], holders_of(g->head_mask[h])};
-    qsort(g->groups, g->head_count, sizeof(*g->groups), by_mask);
-    for (uint32_t h = 0; h < g->head_count; h++) {
-        if (g->group_count && g->groups[g->group_count - 1].mask == g->groups[h].mask) {
-            g->groups[g->group_count - 1].bytes += g->groups[h].bytes;
-            g->groups[g->group_count - 1].objects += g->groups[h].objects;
-        } else {
-            g->groups[g->group_count++] = g->groups[h];
-        }
-    }
-    qsort(g->groups, g->group_count, sizeof(*g->groups), by_group_bytes);
+/* Masks seen so far; open addressing. There are far fewer than heads. */
+struct group_table {
+    uint32_t *slots; /* index into groups + 1, 0 = free */
+    uint32_t mask;
+};
+
+static uint32_t *group_slot(const struct group_table *t, const struct wh_share_group *groups,
+                            uint64_t mask) {
+    uint64_t hash = mask * UINT64_C(0x9e3779b97f4a7c15);
+    for (uint32_t i = (uint32_t)(hash >> 32) & t->mask;; i = (i + 1) & t->mask)
+        if (!t->slots[i] || groups[t->slots[i] - 1].mask == mask)
+            return &t->slots[i];
+}
+
+static int grow_groups(struct wh_graph *g, struct group_table *t, struct wh_error *error) {
+    uint32_t room = (t->mask + 1) * 2;
+    free(t->slots);
+    t->mask = room - 1;
+    t->slots = wh_graph_array(room, sizeof(*t->slots), error);
+    struct wh_share_group *more = realloc(g->groups, room / 2 * sizeof(*more));
+    if (!t->slots || !more)
+        return t->slots ? wh_fail(error, WH_ESYSTEM, "no memory for %u groups", room) : WH_ESYSTEM;
+    g->groups = more;
+    for (uint32_t i = 0; i < g->group_count; i++)
+        *group_slot(t, g->groups, g->groups[i].mask) = i + 1;
     return 0;
+}
+
+static int make_groups(struct share *s, struct wh_error *error) {
+    struct wh_graph *g = s->graph;
+    struct group_table t = {.mask = 127};
+    int r = grow_groups(g, &t, error);
+    for (uint32_t h = 0; r == 0 && h < s->dfs->heads; h++) {
+        uint32_t v = s->dfs->vertex[s->heads[h].number],
+                 *slot = group_slot(&t, g->groups, s->heads[h].mask);
+        if (!*slot) {
+            g->groups[g->group_count++] = (struct wh_share_group){
+                .mask = s->heads[h].mask, .holders = holders_of(s->heads[h].mask)};
+            *slot = g->group_count;
+        }
+        g->groups[*slot - 1].bytes += g->retained_bytes[v];
+        g->groups[*slot - 1].objects += g->retained_objects[v];
+        if (g->group_count > t.mask / 2)
+            r = grow_groups(g, &t, error);
+    }
+    free(t.slots);
+    if (r == 0)
+        qsort(g->groups, g->group_count, sizeof(*g->groups), by_group_bytes);
+    return r;
 }
 
 /* Divides a group's bytes among its holders; what does not divide goes to the first ones, so that
@@ -228,22 +262,6 @@ static void make_sums(struct wh_graph *g) {
         sum_group(g, &g->groups[i]);
 }
 
-static int propagate(struct share *s, struct wh_error *error) {
-    uint32_t heads = s->graph->head_count;
-    s->index = wh_graph_array(heads, sizeof(*s->index), error);
-    s->low = wh_graph_array(heads, sizeof(*s->low), error);
-    s->cursor = wh_graph_array(heads, sizeof(*s->cursor), error);
-    s->caller = wh_graph_array(heads, sizeof(*s->caller), error);
-    s->open = wh_graph_array(heads, sizeof(*s->open), error);
-    s->closed = wh_graph_array(heads, 1, error);
-    if (!s->index || !s->low || !s->cursor || !s->caller || !s->open || !s->closed)
-        return WH_ESYSTEM;
-    for (uint32_t h = 0; h < heads; h++)
-        if (!s->index[h])
-            visit(s, h);
-    return 0;
-}
-
 int wh_graph_share(struct wh_graph *graph, const struct wh_dfs *dfs, struct wh_error *error) {
     struct share s = {.graph = graph, .dfs = dfs};
     graph->variable_bit = wh_graph_array(graph->variables, 1, error);
@@ -251,19 +269,17 @@ int wh_graph_share(struct wh_graph *graph, const struct wh_dfs *dfs, struct wh_e
     int r = graph->variable_bit && graph->sums ? list_heads(&s, error) : WH_ESYSTEM;
     if (r == 0)
         r = assign_bits(&s, error);
+    for (uint32_t h = 0; r == 0 && h < dfs->heads; h++)
+        if (!s.heads[h].index)
+            visit(&s, h);
     if (r == 0)
-        r = propagate(&s, error);
+        r = publish_heads(&s, error);
     if (r == 0)
-        r = make_groups(graph, error);
+        r = make_groups(&s, error);
     if (r == 0)
         make_sums(graph);
-    free(s.head_of);
-    free(s.index);
-    free(s.low);
-    free(s.cursor);
-    free(s.caller);
+    free(s.heads);
     free(s.open);
-    free(s.closed);
     return r;
 }
 

@@ -37,7 +37,7 @@ int wh_graph_tree(const struct wh_graph_input *input, struct wh_graph *graph,
                   const struct wh_csr *out, const uint32_t *leaders, uint32_t leader_count,
                   struct wh_error *error) {
     struct walk w = {.graph = graph, .out = out};
-    w.queue = wh_graph_array(graph->blocks, sizeof(*w.queue), error);
+    w.queue = wh_graph_room(graph->blocks, sizeof(*w.queue), error);
     if (!w.queue)
         return WH_ESYSTEM;
     for (uint32_t v = 0; v < graph->vertices; v++)

@@ -1,44 +1,146 @@
 /* A frozen heap's life and its storage form.
  *
- * Storage: one column after the other, every value as a LEB128 varint; columns whose neighbours
- * resemble each other are stored as the zigzag difference to the item before. zlib then sees long
- * runs of small equal bytes. A slice decodes alone: differences start from zero. What is hard: the
- * bytes come from a file that anybody may have written, so nothing is believed before it is
- * checked. */
+ * Storage: one column after the other. A value becomes the difference to the item before where
+ * neighbours resemble each other, then a LEB128 varint; a run of zeros becomes a zero and its
+ * length. Most columns of most heaps are little but runs, so what is left for zlib is a third of
+ * the bytes. A slice decodes alone. What is hard: the bytes come from a file that anybody may have
+ * written, so nothing is believed before it is checked. */
 #include "trace/heap.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define VARINT_MAX 10u
+#include "base/large.h"
 
+#define VARINT_MAX 10u
+#define BATCH      1024u /* values between the items and their bytes */
+
+/* --- columns
+ * --------------------------------------------------------------------------------------- */
+
+/* load: values of items [first, first + count); put: the same back, false = out of the member's
+ * range. Items are those of one slice, what lies before `first` is complete in the columns before
+ * this one. */
 struct column {
-    size_t offset; /* in the item */
-    uint8_t width; /* bytes of the member */
-    uint8_t delta; /* 1 = difference to the item before */
+    void (*load)(const void *items, uint64_t first, uint64_t count, uint64_t *values);
+    bool (*put)(void *items, uint64_t first, uint64_t count, const uint64_t *values);
+    bool is_delta; /* differences, zigzag coded */
+    bool is_dense; /* no runs: a slice is never much longer than its bytes */
 };
 
-#define COLUMN(type, member, is_delta)                                                             \
-    { offsetof(struct type, member), sizeof(((struct type *)0)->member), is_delta }
+#define COLUMN(type, member, bits)                                                                 \
+    static void load_##type##_##member(const void *items, uint64_t first, uint64_t count,          \
+                                       uint64_t *values) {                                         \
+        const struct wh_heap_##type *item = (const struct wh_heap_##type *)items + first;          \
+        for (uint64_t i = 0; i < count; i++)                                                       \
+            values[i] = item[i].member;                                                            \
+    }                                                                                              \
+    static bool put_##type##_##member(void *items, uint64_t first, uint64_t count,                 \
+                                      const uint64_t *values) {                                    \
+        struct wh_heap_##type *item = (struct wh_heap_##type *)items + first;                      \
+        const uint64_t mask = UINT64_MAX >> (64 - (bits));                                         \
+        uint64_t all = 0;                                                                          \
+        for (uint64_t i = 0; i < count; i++) {                                                     \
+            all |= values[i];                                                                      \
+            item[i].member = values[i] & mask;                                                     \
+        }                                                                                          \
+        return (all & ~mask) == 0;                                                                 \
+    }
+
+COLUMN(node, address, 48)
+COLUMN(node, size, 64)
+COLUMN(node, allocation_id, 64)
+COLUMN(node, stack_id, 32)
+COLUMN(node, kind, 8)
+COLUMN(node, flags, 8)
+COLUMN(root, start, 64)
+COLUMN(root, end, 64)
+COLUMN(root, pc, 64)
+COLUMN(root, load_bias, 64)
+COLUMN(root, tls_offset, 64)
+COLUMN(root, module, 32)
+COLUMN(root, tid, 32)
+COLUMN(root, number, 32)
+COLUMN(root, text, 32)
+COLUMN(root, kind, 8)
+COLUMN(edge, from, 32)
+COLUMN(edge, to_offset, 40)
+COLUMN(edge, visible, 40)
+COLUMN(edge, edge_class, 3)
+COLUMN(edge, evidence, 5)
+
+static uint64_t zigzag(uint64_t difference) {
+    return difference << 1 ^ (0 - (difference >> 63));
+}
+
+static uint64_t unzigzag(uint64_t v) {
+    return v >> 1 ^ (0 - (v & 1));
+}
+
+/* Blocks refer to blocks nearby: the target as seen from the source. */
+static void load_edge_to(const void *items, uint64_t first, uint64_t count, uint64_t *values) {
+    const struct wh_heap_edge *e = (const struct wh_heap_edge *)items + first;
+    for (uint64_t i = 0; i < count; i++)
+        values[i] = e[i].from & WH_FROM_ROOT ? e[i].to : zigzag((uint64_t)e[i].to - e[i].from);
+}
+
+static bool put_edge_to(void *items, uint64_t first, uint64_t count, const uint64_t *values) {
+    struct wh_heap_edge *e = (struct wh_heap_edge *)items + first;
+    uint64_t all = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t to = e[i].from & WH_FROM_ROOT ? values[i] : unzigzag(values[i]) + e[i].from;
+        all |= to;
+        e[i].to = (uint32_t)to;
+    }
+    return all <= UINT32_MAX;
+}
+
+/* The slot as seen from the one before in the same source. */
+static void load_edge_from_offset(const void *items, uint64_t first, uint64_t count,
+                                  uint64_t *values) {
+    const struct wh_heap_edge *e = items;
+    for (uint64_t i = first; i < first + count; i++) {
+        bool same = i && e[i - 1].from == e[i].from;
+        uint64_t offset = e[i].from_offset, before = same ? e[i - 1].from_offset : 0;
+        values[i - first] = zigzag(offset - before);
+    }
+}
+
+static bool put_edge_from_offset(void *items, uint64_t first, uint64_t count,
+                                 const uint64_t *values) {
+    struct wh_heap_edge *e = items;
+    uint64_t all = 0;
+    for (uint64_t i = first; i < first + count; i++) {
+        bool same = i && e[i - 1].from == e[i].from;
+        uint64_t before = same ? e[i - 1].from_offset : 0,
+                 offset = unzigzag(values[i - first]) + before;
+        all |= offset;
+        e[i].from_offset = offset & WH_OFFSET_MASK;
+    }
+    return all <= WH_OFFSET_MASK;
+}
+
+#define ROW(type, member, delta, dense)                                                            \
+    { load_##type##_##member, put_##type##_##member, delta, dense }
 
 static const struct column node_columns[] = {
-    COLUMN(wh_heap_node, address, 1),       COLUMN(wh_heap_node, size, 1),
-    COLUMN(wh_heap_node, allocation_id, 1), COLUMN(wh_heap_node, stack_id, 1),
-    COLUMN(wh_heap_node, alloc_order, 1),   COLUMN(wh_heap_node, kind, 0),
-    COLUMN(wh_heap_node, flags, 0),
+    ROW(node, address, true, true),        ROW(node, size, false, false),
+    ROW(node, allocation_id, true, false), ROW(node, stack_id, true, false),
+    ROW(node, kind, true, false),          ROW(node, flags, true, false),
 };
 static const struct column root_columns[] = {
-    COLUMN(wh_heap_root, start, 1),      COLUMN(wh_heap_root, end, 1),
-    COLUMN(wh_heap_root, pc, 1),         COLUMN(wh_heap_root, load_bias, 1),
-    COLUMN(wh_heap_root, tls_offset, 1), COLUMN(wh_heap_root, module, 1),
-    COLUMN(wh_heap_root, tid, 1),        COLUMN(wh_heap_root, number, 1),
-    COLUMN(wh_heap_root, text, 1),       COLUMN(wh_heap_root, kind, 0),
+    ROW(root, start, true, true),       ROW(root, end, true, false),
+    ROW(root, pc, true, false),         ROW(root, load_bias, true, false),
+    ROW(root, tls_offset, true, false), ROW(root, module, true, false),
+    ROW(root, tid, true, false),        ROW(root, number, true, false),
+    ROW(root, text, true, false),       ROW(root, kind, true, false),
 };
 static const struct column edge_columns[] = {
-    COLUMN(wh_heap_edge, from, 1),        COLUMN(wh_heap_edge, to, 1),
-    COLUMN(wh_heap_edge, from_offset, 1), COLUMN(wh_heap_edge, to_offset, 0),
-    COLUMN(wh_heap_edge, visible, 0),     COLUMN(wh_heap_edge, edge_class, 0),
-    COLUMN(wh_heap_edge, evidence, 0),
+    ROW(edge, from, true, false),         ROW(edge, to, false, true),
+    ROW(edge, from_offset, false, false), ROW(edge, to_offset, false, false),
+    ROW(edge, visible, false, false),     ROW(edge, edge_class, true, false),
+    ROW(edge, evidence, true, false),
 };
 
 static const struct {
@@ -91,22 +193,10 @@ static const unsigned char *part_items(const struct wh_heap *heap, enum wh_heap_
     return NULL;
 }
 
-static uint64_t load_member(const unsigned char *at, uint8_t width) {
-    uint64_t v8;
-    uint32_t v4;
-    switch (width) {
-    case 8:
-        memcpy(&v8, at, sizeof v8);
-        return v8;
-    case 4:
-        memcpy(&v4, at, sizeof v4);
-        return v4;
-    default:
-        return *at;
-    }
-}
+/* --- packing
+ * --------------------------------------------------------------------------------------- */
 
-static unsigned char *put_varint(unsigned char *p, uint64_t v) {
+static inline unsigned char *put_varint(unsigned char *p, uint64_t v) {
     while (v >= 0x80) {
         *p++ = (unsigned char)(v | 0x80);
         v >>= 7;
@@ -115,18 +205,47 @@ static unsigned char *put_varint(unsigned char *p, uint64_t v) {
     return p;
 }
 
-static unsigned char *pack_column(unsigned char *p, const struct column *column,
-                                  const unsigned char *items, size_t item_bytes, uint64_t count) {
-    uint64_t before = 0;
+static void to_differences(uint64_t *values, uint64_t count, uint64_t *before) {
+    uint64_t last = *before;
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t v = load_member(items + i * item_bytes + column->offset, column->width);
-        uint64_t difference = v - before;
-        if (column->delta) {
-            p = put_varint(p, (difference << 1) ^ (0 - (difference >> 63)));
-            before = v;
-        } else {
-            p = put_varint(p, v);
+        uint64_t v = values[i];
+        values[i] = zigzag(v - last);
+        last = v;
+    }
+    *before = last;
+}
+
+static void from_differences(uint64_t *values, uint64_t count, uint64_t *before) {
+    uint64_t last = *before;
+    for (uint64_t i = 0; i < count; i++)
+        values[i] = last += unzigzag(values[i]);
+    *before = last;
+}
+
+static unsigned char *pack_column(unsigned char *p, const struct column *column, const void *items,
+                                  uint64_t count) {
+    uint64_t values[BATCH], before = 0, zeros = 0;
+    for (uint64_t first = 0; first < count; first += BATCH) {
+        uint64_t n = count - first < BATCH ? count - first : BATCH;
+        column->load(items, first, n, values);
+        if (column->is_delta)
+            to_differences(values, n, &before);
+        for (uint64_t i = 0; i < n; i++) {
+            if (values[i] == 0 && !column->is_dense) {
+                zeros++;
+                continue;
+            }
+            if (zeros) {
+                *p++ = 0;
+                p = put_varint(p, zeros - 1);
+                zeros = 0;
+            }
+            p = put_varint(p, values[i]);
         }
+    }
+    if (zeros) {
+        *p++ = 0;
+        p = put_varint(p, zeros - 1);
     }
     return p;
 }
@@ -148,24 +267,25 @@ int wh_heap_pack(const struct wh_heap *heap, enum wh_heap_part part, uint64_t fi
         *ret_bytes = count;
         return WH_OK;
     }
-    size_t bound = 1;
-    for (size_t c = 0; c < parts[part].column_count; c++)
-        bound += count * (parts[part].columns[c].width == 1 ? 2 : VARINT_MAX);
+    size_t bound = 1 + count * VARINT_MAX * parts[part].column_count;
     unsigned char *data = malloc(bound), *p = data;
     if (!data)
         return wh_fail(error, WH_ESYSTEM, "out of memory");
     for (size_t c = 0; c < parts[part].column_count; c++)
-        p = pack_column(p, &parts[part].columns[c], items + first * parts[part].item_bytes,
-                        parts[part].item_bytes, count);
+        p = pack_column(p, &parts[part].columns[c], items + first * parts[part].item_bytes, count);
     *ret_data = data;
     *ret_bytes = (size_t)(p - data);
     return WH_OK;
 }
 
 /* Reads one varint. NULL = the data end inside it or it does not fit 64 bits. */
-static const unsigned char *take_varint(const unsigned char *p, const unsigned char *end,
-                                        uint64_t *ret_value) {
+static inline const unsigned char *take_varint(const unsigned char *p, const unsigned char *end,
+                                               uint64_t *ret_value) {
     uint64_t v = 0;
+    if (p < end && *p < 0x80) {
+        *ret_value = *p;
+        return p + 1;
+    }
     for (unsigned shift = 0; shift < 64 && p < end; shift += 7) {
         uint64_t byte = *p++;
         if (shift == 63 && byte > 1)
@@ -179,53 +299,77 @@ static const unsigned char *take_varint(const unsigned char *p, const unsigned c
     return NULL;
 }
 
+/* NULL = the bytes are no column of so many values. */
 static const unsigned char *unpack_column(const unsigned char *p, const unsigned char *end,
-                                          const struct column *column, unsigned char *items,
-                                          size_t item_bytes, uint64_t count) {
-    uint64_t before = 0,
-             limit = column->width == 8 ? UINT64_MAX : (1ull << (8 * column->width)) - 1;
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t v;
-        p = take_varint(p, end, &v);
-        if (!p)
-            return NULL;
-        if (column->delta) {
-            v = before + ((v >> 1) ^ (0 - (v & 1)));
-            before = v;
+                                          const struct column *column, void *items,
+                                          uint64_t count) {
+    uint64_t values[BATCH], before = 0, zeros = 0;
+    for (uint64_t first = 0; first < count; first += BATCH) {
+        uint64_t n = count - first < BATCH ? count - first : BATCH;
+        for (uint64_t i = 0; i < n;) {
+            if (zeros) {
+                uint64_t run = zeros < n - i ? zeros : n - i;
+                memset(values + i, 0, run * sizeof *values);
+                i += run;
+                zeros -= run;
+                continue;
+            }
+            p = take_varint(p, end, &values[i]);
+            if (!p)
+                return NULL;
+            if (values[i++] == 0 && !column->is_dense) {
+                p = take_varint(p, end, &zeros);
+                if (!p || zeros > count - first - i)
+                    return NULL;
+            }
         }
-        if (v > limit)
+        if (column->is_delta)
+            from_differences(values, n, &before);
+        if (!column->put(items, first, n, values))
             return NULL;
-        unsigned char *at = items + i * item_bytes + column->offset;
-        if (column->width == 8) {
-            memcpy(at, &v, sizeof v);
-        } else if (column->width == 4) {
-            uint32_t narrow = (uint32_t)v;
-            memcpy(at, &narrow, sizeof narrow);
-        } else {
-            *at = (unsigned char)v;
-        }
     }
     return p;
 }
 
+static void set_items(struct wh_heap *heap, enum wh_heap_part part, void *items) {
+    if (part == WH_HEAP_NODES)
+        heap->nodes = items;
+    else if (part == WH_HEAP_ROOTS)
+        heap->roots = items;
+    else if (part == WH_HEAP_EDGES)
+        heap->edges = items;
+    else
+        heap->texts = items;
+}
+
+static size_t item_bytes(enum wh_heap_part part) {
+    return part == WH_HEAP_TEXTS ? 1 : parts[part].item_bytes;
+}
+
+int wh_heap_reserve(struct wh_heap *heap, enum wh_heap_part part, uint64_t count,
+                    struct wh_error *error) {
+    if (part_items(heap, part) || !count)
+        return WH_OK;
+    void *items = count > SIZE_MAX / 64 ? NULL : wh_large_alloc(count * item_bytes(part));
+    if (!items)
+        return wh_fail(error, WH_ESYSTEM, "out of memory");
+    set_items(heap, part, items);
+    heap->room[part] = count;
+    return WH_OK;
+}
+
 /* Makes room for `count` more items and returns where they go. */
 static unsigned char *grow_part(struct wh_heap *heap, enum wh_heap_part part, uint64_t count) {
-    size_t item = part == WH_HEAP_TEXTS ? 1 : parts[part].item_bytes;
     uint64_t have = part_count(heap, part);
-    unsigned char *items =
-        realloc((void *)(uintptr_t)part_items(heap, part), (have + count) * item + 1);
-    if (!items)
-        return NULL;
-    memset(items + have * item, 0, count * item);
-    if (part == WH_HEAP_NODES)
-        heap->nodes = (struct wh_heap_node *)(void *)items;
-    else if (part == WH_HEAP_ROOTS)
-        heap->roots = (struct wh_heap_root *)(void *)items;
-    else if (part == WH_HEAP_EDGES)
-        heap->edges = (struct wh_heap_edge *)(void *)items;
-    else
-        heap->texts = (char *)items;
-    return items + have * item;
+    unsigned char *items = (unsigned char *)(uintptr_t)part_items(heap, part);
+    if (have + count > heap->room[part]) {
+        items = realloc(items, (have + count) * item_bytes(part) + 1);
+        if (!items)
+            return NULL;
+        set_items(heap, part, items);
+        heap->room[part] = have + count;
+    }
+    return items + have * item_bytes(part);
 }
 
 static void count_part(struct wh_heap *heap, enum wh_heap_part part, uint64_t count) {
@@ -244,10 +388,9 @@ int wh_heap_unpack(struct wh_heap *heap, enum wh_heap_part part, uint64_t count,
     if ((unsigned)part > WH_HEAP_TEXTS || count > WH_HEAP_SLICE)
         return wh_fail(error, WH_EINPUT, "damaged snapshot: a slice of %llu items",
                        (unsigned long long)count);
-    /* Every value takes a byte at least: a huge count with few bytes is refused before any
-     * allocation. */
-    size_t least = part == WH_HEAP_TEXTS ? count : count * parts[part].column_count;
-    if (bytes < least || (part == WH_HEAP_TEXTS && bytes != count))
+    /* Each part has a column in which every value takes a byte at least: a huge count with few
+     * bytes is refused before any allocation. */
+    if (bytes < count || (part == WH_HEAP_TEXTS && bytes != count))
         return wh_fail(error, WH_EINPUT, "damaged snapshot: a slice is too short");
     if (part != WH_HEAP_EDGES && part_count(heap, part) + count >= WH_FROM_ROOT)
         return wh_fail(error, WH_EINPUT, "damaged snapshot: too many items");
@@ -257,13 +400,14 @@ int wh_heap_unpack(struct wh_heap *heap, enum wh_heap_part part, uint64_t count,
     unsigned char *items = grow_part(heap, part, count);
     if (!items)
         return wh_fail(error, WH_ESYSTEM, "out of memory");
+    if (part == WH_HEAP_ROOTS)
+        memset(items, 0, count * sizeof(struct wh_heap_root)); /* the others have no padding */
     if (part == WH_HEAP_TEXTS) {
         memcpy(items, data, count);
     } else {
         const unsigned char *p = data, *end = data + bytes;
         for (size_t c = 0; c < parts[part].column_count && p; c++)
-            p = unpack_column(p, end, &parts[part].columns[c], items, parts[part].item_bytes,
-                              count);
+            p = unpack_column(p, end, &parts[part].columns[c], items, count);
         if (p != end)
             return wh_fail(error, WH_EINPUT, "damaged snapshot: a slice of %s does not decode",
                            parts[part].name);
@@ -271,6 +415,73 @@ int wh_heap_unpack(struct wh_heap *heap, enum wh_heap_part part, uint64_t count,
     count_part(heap, part, count);
     return WH_OK;
 }
+
+/* --- births
+ * ---------------------------------------------------------------------------------------- */
+
+#define RANGE_PER_NODE 256u /* ids a live block at most, for ranks by bitmap */
+
+struct id_word {
+    uint64_t bits;
+    uint32_t before; /* ids below the word's first */
+};
+
+/* Ranks by a bitmap over the range of ids: one bit an allocation, which stays in the cache where a
+ * sort would stream. False where ids are too far apart, or not unique. */
+static bool rank_births(struct wh_heap_node *nodes, uint32_t count) {
+    uint64_t low = UINT64_MAX, high = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        low = nodes[i].allocation_id < low ? nodes[i].allocation_id : low;
+        high = nodes[i].allocation_id > high ? nodes[i].allocation_id : high;
+    }
+    if (high - low >= (uint64_t)count * RANGE_PER_NODE)
+        return false;
+    struct id_word *words = calloc((high - low) / 64 + 1, sizeof *words);
+    if (!words)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t id = nodes[i].allocation_id - low;
+        words[id / 64].bits |= 1ull << (id % 64);
+    }
+    uint32_t sum = 0;
+    for (uint64_t w = 0; w <= (high - low) / 64; w++) {
+        words[w].before = sum;
+        sum += (uint32_t)__builtin_popcountll(words[w].bits);
+    }
+    for (uint32_t i = 0; i < count && sum == count; i++) {
+        uint64_t id = nodes[i].allocation_id - low;
+        uint64_t earlier = words[id / 64].bits & ((1ull << (id % 64)) - 1);
+        nodes[i].alloc_order = words[id / 64].before + (uint32_t)__builtin_popcountll(earlier);
+    }
+    free(words);
+    return sum == count;
+}
+
+static int by_id(const void *a, const void *b, void *nodes) {
+    uint32_t i = *(const uint32_t *)a, k = *(const uint32_t *)b;
+    uint64_t x = ((const struct wh_heap_node *)nodes)[i].allocation_id;
+    uint64_t y = ((const struct wh_heap_node *)nodes)[k].allocation_id;
+    return x != y ? (x < y ? -1 : 1) : (i > k) - (i < k);
+}
+
+int wh_heap_number_births(struct wh_heap *heap, struct wh_error *error) {
+    uint32_t count = heap->node_count;
+    if (count == 0 || rank_births(heap->nodes, count))
+        return WH_OK;
+    uint32_t *order = malloc(count * sizeof *order);
+    if (!order)
+        return wh_fail(error, WH_ESYSTEM, "out of memory");
+    for (uint32_t i = 0; i < count; i++)
+        order[i] = i;
+    qsort_r(order, count, sizeof *order, by_id, heap->nodes);
+    for (uint32_t i = 0; i < count; i++)
+        heap->nodes[order[i]].alloc_order = i;
+    free(order);
+    return WH_OK;
+}
+
+/* --- checking
+ * -------------------------------------------------------------------------------------- */
 
 static const char *check_nodes(const struct wh_heap *heap) {
     uint64_t end = 0;

@@ -29,15 +29,18 @@ enum wh_node_flag {
     WH_NODE_VOLATILE = 1u << 0, /* lies in a shared mapping: may have moved while scanned */
 };
 
+/* 32 bytes: there are millions, and memory is what their analysis costs first. */
 struct wh_heap_node {
-    uint64_t address;
+    uint64_t address : 48;
+    uint64_t kind : 8;      /* enum wh_node_kind */
+    uint64_t flags : 8;     /* enum wh_node_flag */
     uint64_t size;          /* requested bytes; 0 is scanned and hit as width 1 */
     uint64_t allocation_id; /* allocation.id */
     uint32_t stack_id;      /* creator stack, trace-wide id, 0 = unknown */
-    uint32_t alloc_order;   /* rank of its birth among the nodes: an age without a clock */
-    uint8_t kind;           /* enum wh_node_kind */
-    uint8_t flags;          /* enum wh_node_flag */
+    uint32_t alloc_order;   /* rank of its birth among the nodes: an age without a clock. Follows
+                               from the allocation ids and is not stored */
 };
+#define WH_ADDRESS_MASK ((UINT64_C(1) << 48) - 1)
 
 enum wh_root_kind {
     WH_ROOT_GLOBAL = 0, /* writable segment of a module: module, start..end */
@@ -95,17 +98,19 @@ enum wh_edge_evidence {
 
 #define WH_FROM_ROOT 0x80000000u /* edge.from: bit set = index into roots, else into nodes */
 
-struct wh_heap_edge {
-    uint32_t from;        /* node index, or root index | WH_FROM_ROOT */
-    uint32_t to;          /* node index */
-    uint64_t from_offset; /* bytes from the start of the node or root range to the slot */
-    uint64_t to_offset;   /* bytes into the target node */
-    uint64_t
-        visible;        /* bytes the reference reaches by its own length; 0 = unknown. With
-                           PTR_LEN_CAP this is len, and the words' cap is what a slice could grow to */
-    uint8_t edge_class; /* enum wh_edge_class, as far as the image alone can tell */
-    uint8_t evidence;   /* enum wh_edge_evidence */
+/* 24 bytes. What lies 1 TiB or deeper in a block or range is neither slot nor target. */
+struct __attribute__((packed, aligned(8))) wh_heap_edge {
+    uint32_t from;             /* node index, or root index | WH_FROM_ROOT */
+    uint32_t to;               /* node index */
+    uint64_t from_offset : 40; /* bytes from the start of the node or root range to the slot */
+    uint64_t to_offset : 40;   /* bytes into the target node */
+    uint64_t visible : 40;     /* bytes the reference reaches by its own length; 0 = unknown. With
+                                  PTR_LEN_CAP this is len, and the words' cap is what a slice could
+                                  grow to */
+    uint64_t edge_class : 3;   /* enum wh_edge_class, as far as the image alone can tell */
+    uint64_t evidence : 5;     /* enum wh_edge_evidence */
 };
+#define WH_OFFSET_MASK ((UINT64_C(1) << 40) - 1)
 
 struct wh_heap {
     struct wh_heap_node *nodes;
@@ -115,16 +120,24 @@ struct wh_heap {
     uint32_t node_count, root_count;
     uint64_t edge_count;
     uint32_t texts_bytes;
+    uint64_t room[4]; /* per part: items that unpacking need not make room for; 0 = none known */
 };
 
 void wh_heap_release(struct wh_heap *heap);
 
+#define WH_HEAP_SLICE 262144u
+enum wh_heap_part { WH_HEAP_NODES, WH_HEAP_ROOTS, WH_HEAP_EDGES, WH_HEAP_TEXTS };
+
+/* Ranks the nodes by allocation id: alloc_order. */
+int wh_heap_number_births(struct wh_heap *heap, struct wh_error *error);
+
 /* Columns of a heap as bytes and back, for storage: part 0 nodes, 1 roots, 2 edges, 3 texts, in
  * slices of at most WH_HEAP_SLICE items. Column-wise and delta coded so that zlib finds something
  * to do. pack: *ret_data is malloc'ed, the caller frees it. unpack: appends to *heap; slices in
- * order. */
-#define WH_HEAP_SLICE 262144u
-enum wh_heap_part { WH_HEAP_NODES, WH_HEAP_ROOTS, WH_HEAP_EDGES, WH_HEAP_TEXTS };
+ * order; wh_heap_number_births() after the last one. reserve: makes room for so many items, once,
+ * before the first. */
+int wh_heap_reserve(struct wh_heap *heap, enum wh_heap_part part, uint64_t count,
+                    struct wh_error *error);
 int wh_heap_pack(const struct wh_heap *heap, enum wh_heap_part part, uint64_t first, uint64_t count,
                  unsigned char **ret_data, size_t *ret_bytes, struct wh_error *error);
 int wh_heap_unpack(struct wh_heap *heap, enum wh_heap_part part, uint64_t count,

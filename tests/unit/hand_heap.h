@@ -114,12 +114,14 @@ static inline void hand_scan(const struct hand *h, struct wh_heap *heap, uint32_
             const struct wh_heap_node *n = &heap->nodes[b];
             if (word < n->address || word >= n->address + (n->size ? n->size : 1))
                 continue;
-            struct wh_heap_edge e = {
-                .from = from, .to = b, .from_offset = at, .to_offset = word - n->address};
+            struct wh_heap_edge e = {.from = from,
+                                     .to = b,
+                                     .from_offset = at & WH_OFFSET_MASK,
+                                     .to_offset = (word - n->address) & WH_OFFSET_MASK};
             e.edge_class = e.to_offset ? WH_EDGE_INTERIOR : WH_EDGE_START;
             for (uint32_t s = 0; s < h->slices; s++)
                 if (h->slice[s].slot == memory + at) {
-                    e.visible = h->slice[s].visible;
+                    e.visible = h->slice[s].visible & WH_OFFSET_MASK;
                     e.evidence = WH_EVIDENCE_PTR_LEN;
                     e.edge_class = e.to_offset ? WH_EDGE_REASONED : WH_EDGE_START;
                 }
@@ -141,11 +143,12 @@ static inline void hand_heap(struct hand *h, struct wh_heap *heap) {
     heap->texts_bytes = 1;
     qsort(h->block, h->blocks, sizeof(*h->block), hand_by_address);
     for (uint32_t i = 0; i < h->blocks; i++)
-        heap->nodes[i] = (struct wh_heap_node){.address = (uintptr_t)h->block[i].memory,
-                                               .size = h->block[i].size,
-                                               .allocation_id = h->block[i].order + 1,
-                                               .stack_id = h->block[i].stack,
-                                               .alloc_order = h->block[i].order};
+        heap->nodes[i] =
+            (struct wh_heap_node){.address = (uintptr_t)h->block[i].memory & WH_ADDRESS_MASK,
+                                  .size = h->block[i].size,
+                                  .allocation_id = h->block[i].order + 1,
+                                  .stack_id = h->block[i].stack,
+                                  .alloc_order = h->block[i].order};
     memcpy(heap->roots, h->root, h->roots * sizeof(*heap->roots));
     for (uint32_t i = 0; i < h->blocks; i++)
         hand_scan(h, heap, i, h->block[i].memory, h->block[i].size);

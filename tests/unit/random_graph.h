@@ -113,7 +113,7 @@ static void sketch_heap(const struct sketch *s, struct prepared *p) {
         h->edges[i] = (struct wh_heap_edge){.from = from,
                                             .to = s->place[e->to],
                                             .from_offset = e->offset,
-                                            .edge_class = e->edge_class};
+                                            .edge_class = (unsigned char)(e->edge_class & 7)};
     }
     qsort(h->edges, s->edges, sizeof(*h->edges), heap_edge_order);
     for (uint32_t i = 0; i < s->edges; i++)

@@ -329,7 +329,7 @@ static void a_deep_list_does_not_overflow(void **state) {
     uint64_t e = 0;
     for (uint32_t i = 0; i < n; i++) {
         h.nodes[i] = (struct wh_heap_node){
-            .address = 0x1000 + i * 32ull, .size = 16, .allocation_id = i + 1};
+            .address = (0x1000 + i * 32ull) & WH_ADDRESS_MASK, .size = 16, .allocation_id = i + 1};
         if (i + 1 < n)
             h.edges[e++] =
                 (struct wh_heap_edge){.from = i, .to = i + 1, .edge_class = WH_EDGE_START};
@@ -397,7 +397,12 @@ static void more_holders_than_bits_are_a_lower_bound(void **state) {
         vars[i] = (struct wh_graph_variable){5, 0};
         map[i] = i;
     }
-    struct wh_heap h = {&node, roots, edges, NULL, 1, N, N, 0};
+    struct wh_heap h = {.nodes = &node,
+                        .roots = roots,
+                        .edges = edges,
+                        .node_count = 1,
+                        .root_count = N,
+                        .edge_count = N};
     struct wh_graph_input in = {&h, vars, N, map};
     struct wh_graph g;
     assert_int_equal(wh_graph_solve(&in, &g, NULL), 0);

@@ -33,13 +33,14 @@ static struct wh_heap make_heap(uint32_t nodes, uint32_t roots, uint32_t edges) 
     };
     memcpy(h.texts, "\0/dev/zero\0", 12);
     for (uint32_t i = 0; i < nodes; i++)
-        h.nodes[i] = (struct wh_heap_node){.address = 0x550000000000 + 4096ull * i,
-                                           .size = next_random(&seed) % 4096,
-                                           .allocation_id = next_random(&seed),
-                                           .stack_id = (uint32_t)next_random(&seed),
-                                           .alloc_order = nodes - i,
-                                           .kind = (uint8_t)(i % 6),
-                                           .flags = i & 1};
+        h.nodes[i] =
+            (struct wh_heap_node){.address = (0x550000000000 + 4096ull * i) & WH_ADDRESS_MASK,
+                                  .size = next_random(&seed) % 4096,
+                                  .allocation_id = next_random(&seed),
+                                  .stack_id = (uint32_t)next_random(&seed),
+                                  .alloc_order = 0,
+                                  .kind = (uint8_t)(i % 6),
+                                  .flags = i & 1};
     for (uint32_t i = 0; i < roots; i++)
         h.roots[i] = (struct wh_heap_root){.start = UINT64_MAX - 4096,
                                            .end = UINT64_MAX - i,
@@ -55,12 +56,13 @@ static struct wh_heap make_heap(uint32_t nodes, uint32_t roots, uint32_t edges) 
         h.edges[i] = (struct wh_heap_edge){.from = i < edges / 2 ? i % nodes : WH_FROM_ROOT,
                                            .to = (uint32_t)(next_random(&seed) % nodes),
                                            .from_offset = 8ull * i,
-                                           .to_offset = next_random(&seed),
-                                           .visible = i % 3 ? 0 : UINT64_MAX,
-                                           .edge_class = (uint8_t)(i % 6),
-                                           .evidence = (uint8_t)(i % 12)};
+                                           .to_offset = next_random(&seed) & WH_OFFSET_MASK,
+                                           .visible = i % 3 ? 0 : WH_OFFSET_MASK,
+                                           .edge_class = i % 6 & 7,
+                                           .evidence = i % 12 & 31};
     for (uint32_t i = 0; i < edges / 2; i++)
         h.edges[i].from = (uint32_t)((uint64_t)i * nodes / edges);
+    assert_int_equal(wh_heap_number_births(&h, NULL), WH_OK);
     return h;
 }
 
@@ -79,10 +81,12 @@ static void copy_part(const struct wh_heap *from, struct wh_heap *to, enum wh_he
 static void packed_heap_comes_back_equal(void **state) {
     (void)state;
     struct wh_heap a = make_heap(1000, 50, 3000), b = {0};
+    assert_int_equal(wh_heap_reserve(&b, WH_HEAP_EDGES, 5000, NULL), WH_OK);
     copy_part(&a, &b, WH_HEAP_NODES, a.node_count, 300);
     copy_part(&a, &b, WH_HEAP_ROOTS, a.root_count, WH_HEAP_SLICE);
     copy_part(&a, &b, WH_HEAP_EDGES, a.edge_count, 1024);
     copy_part(&a, &b, WH_HEAP_TEXTS, a.texts_bytes, 5);
+    assert_int_equal(wh_heap_number_births(&b, NULL), WH_OK);
     assert_int_equal(b.node_count, a.node_count);
     assert_int_equal(b.edge_count, a.edge_count);
     assert_memory_equal(a.nodes, b.nodes, a.node_count * sizeof *a.nodes);
@@ -93,6 +97,45 @@ static void packed_heap_comes_back_equal(void **state) {
     assert_int_equal(wh_heap_check(&b, &error), WH_OK);
     assert_string_equal(wh_heap_text(&b, 1), "/dev/zero");
     assert_string_equal(wh_heap_text(&b, 99), "");
+    wh_heap_release(&a);
+    wh_heap_release(&b);
+}
+
+/* Ids close together are ranked by a bitmap, others by sorting: the ranks are the same. */
+static void births_are_ranks_of_the_ids(void **state) {
+    (void)state;
+    for (int spread = 0; spread < 2; spread++) {
+        struct wh_heap a = make_heap(500, 1, 1);
+        for (uint32_t i = 0; i < 500; i++) {
+            uint64_t id = (uint64_t)(i * 7 % 500) + 1;
+            a.nodes[i].allocation_id = spread ? id << 40 : id;
+        }
+        assert_int_equal(wh_heap_number_births(&a, NULL), WH_OK);
+        for (uint32_t i = 0; i < 500; i++)
+            assert_int_equal(a.nodes[i].alloc_order, i * 7 % 500);
+        wh_heap_release(&a);
+    }
+}
+
+/* Values whose differences are zero take no room, wherever a run begins and ends. */
+static void runs_of_equal_values_take_no_room(void **state) {
+    (void)state;
+    struct wh_heap a = make_heap(5000, 1, 1), b = {0};
+    for (uint32_t i = 0; i < a.node_count; i++) {
+        a.nodes[i].allocation_id = i < 2047 ? 5 : 6;
+        a.nodes[i].stack_id = 0;
+        a.nodes[i].size = i == 3000 ? 9 : 0;
+        a.nodes[i].kind = a.nodes[i].flags = 0;
+    }
+    unsigned char *data;
+    size_t bytes;
+    assert_int_equal(wh_heap_pack(&a, WH_HEAP_NODES, 0, 5000, &data, &bytes, NULL), WH_OK);
+    assert_true(bytes < 5000 * 2 + 100); /* the addresses' steps take two bytes each */
+    assert_int_equal(wh_heap_unpack(&b, WH_HEAP_NODES, 5000, data, bytes, NULL), WH_OK);
+    assert_int_equal(wh_heap_number_births(&a, NULL), WH_OK);
+    assert_int_equal(wh_heap_number_births(&b, NULL), WH_OK);
+    assert_memory_equal(a.nodes, b.nodes, a.node_count * sizeof *a.nodes);
+    free(data);
     wh_heap_release(&a);
     wh_heap_release(&b);
 }
@@ -172,6 +215,8 @@ static void check_finds_dangling_references(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packed_heap_comes_back_equal),
+        cmocka_unit_test(births_are_ranks_of_the_ids),
+        cmocka_unit_test(runs_of_equal_values_take_no_room),
         cmocka_unit_test(slice_outside_the_heap_is_refused),
         cmocka_unit_test(cut_or_changed_slices_never_do_harm),
         cmocka_unit_test(huge_counts_are_refused_before_allocation),

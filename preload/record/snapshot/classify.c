@@ -63,10 +63,11 @@ bool wh_classify(const struct wh_extract *x, const struct wh_candidate *c,
     uint64_t offset = c->value - n->address;
     struct length length = length_beside(x, c);
     bool begin_before = c->has_before && points_into(n, c->before) && c->before <= c->value;
-    *edge = (struct wh_heap_edge){.to = c->node,
-                                  .to_offset = offset,
-                                  .visible = length.visible,
-                                  .evidence = (uint8_t)length.evidence};
+    *edge = (struct wh_heap_edge){
+        .to = c->node,
+        .to_offset = offset & WH_OFFSET_MASK,
+        .visible = length.visible > WH_OFFSET_MASK ? 0 : length.visible & WH_OFFSET_MASK,
+        .evidence = length.evidence & 31};
     if (offset == 0) {
         edge->edge_class = WH_EDGE_START;
     } else if (offset == n->size) {

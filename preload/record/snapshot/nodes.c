@@ -14,8 +14,6 @@
 #define DIGITS     (1u << DIGIT_BITS)
 #define AHEAD      16u /* blocks fetched before their turn */
 
-#define RANGE_PER_NODE 256u /* ids a live block at most, for ranks by bitmap: 64 bytes each */
-
 void wh_keyed_sort(struct wh_keyed *items, struct wh_keyed *spare, size_t count) {
     struct wh_keyed *from = items, *to = spare;
     uint64_t all_or = 0, all_and = ~0ull, before = 0;
@@ -89,52 +87,6 @@ static uint32_t resolve_overlaps(struct wh_heap_node *nodes, uint32_t count,
     return kept;
 }
 
-/* Ranks by a bitmap over the range of ids: one bit an allocation, which stays in the cache where a
- * sort would stream. False where ids are too far apart, or not unique. */
-static bool rank_births(struct wh_heap_node *nodes, uint32_t count) {
-    uint64_t low = UINT64_MAX, high = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        low = nodes[i].allocation_id < low ? nodes[i].allocation_id : low;
-        high = nodes[i].allocation_id > high ? nodes[i].allocation_id : high;
-    }
-    if (!count || high - low >= (uint64_t)count * RANGE_PER_NODE)
-        return false;
-    struct {
-        uint64_t bits;
-        uint64_t before;
-    } *words = calloc((high - low) / 64 + 1, sizeof *words);
-    if (!words)
-        return false;
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t id = nodes[i].allocation_id - low;
-        words[id / 64].bits |= 1ull << (id % 64);
-    }
-    uint64_t sum = 0;
-    for (uint64_t w = 0; w <= (high - low) / 64; w++) {
-        words[w].before = sum;
-        sum += (uint64_t)__builtin_popcountll(words[w].bits);
-    }
-    for (uint32_t i = 0; i < count && sum == count; i++) {
-        uint64_t id = nodes[i].allocation_id - low;
-        uint64_t earlier = words[id / 64].bits & ((1ull << (id % 64)) - 1);
-        nodes[i].alloc_order =
-            (uint32_t)(words[id / 64].before + (uint64_t)__builtin_popcountll(earlier));
-    }
-    free(words);
-    return sum == count;
-}
-
-static void number_births(struct wh_heap_node *nodes, uint32_t count, struct wh_keyed *items,
-                          struct wh_keyed *spare) {
-    if (rank_births(nodes, count))
-        return;
-    for (uint32_t i = 0; i < count; i++)
-        items[i] = (struct wh_keyed){nodes[i].allocation_id, i};
-    wh_keyed_sort(items, spare, count);
-    for (uint32_t i = 0; i < count; i++)
-        nodes[items[i].value].alloc_order = i;
-}
-
 static void flag_shared(struct wh_extract *x) {
     const struct wh_frozen *f = x->f;
     for (uint32_t i = 0, m = 0; i < x->heap->node_count; i++) {
@@ -167,7 +119,7 @@ int wh_extract_nodes(struct wh_extract *x, struct wh_live_block *blocks, uint64_
             __builtin_prefetch(&blocks[items[i + AHEAD].value]);
         const struct wh_live_block *b = &blocks[items[i].value];
         nodes[i] = (struct wh_heap_node){
-            .address = b->address,
+            .address = b->address & WH_ADDRESS_MASK,
             .size = b->size,
             .allocation_id = b->allocation_id,
             .stack_id = b->stack_id,
@@ -180,9 +132,10 @@ int wh_extract_nodes(struct wh_extract *x, struct wh_live_block *blocks, uint64_
         x->figures->unknown_blocks += dropped;
         wh_snapshot_caveat(x->figures, "%u blocks overlapped others and were left out", dropped);
     }
-    number_births(nodes, kept, items, spare);
     x->heap->nodes = nodes;
     x->heap->node_count = kept;
     flag_shared(x);
+    if (wh_heap_number_births(x->heap, NULL) != WH_OK)
+        return WH_ESYSTEM;
     return wh_index_init(&x->index, nodes, kept);
 }

@@ -27,6 +27,7 @@ struct scanner {
     uint64_t piece;              /* address of the piece */
     size_t before, bytes, after; /* readable bytes: context, piece, context */
     uint32_t nodes[BATCH];       /* of the batch's words: the last node that starts before */
+    uint64_t too_deep;           /* references from or to beyond what an edge can say */
 };
 
 /* --- edges --- */
@@ -82,14 +83,15 @@ static void take_unaligned(struct scanner *s, uint32_t from, uint64_t slot, uint
     struct wh_extract *x = s->x;
     uint64_t value = word_at(s, (int64_t)(slot - s->piece));
     uint32_t node = wh_index_covering(&x->index, value, before);
-    if (node == WH_NO_NODE || node == from || x->heap->nodes[node].address != value)
+    if (node == WH_NO_NODE || node == from || x->heap->nodes[node].address != value ||
+        from_offset > WH_OFFSET_MASK)
         return;
     struct wh_heap_edge *edge = new_edge(x);
     if (!edge)
         return;
     *edge = (struct wh_heap_edge){.from = from,
                                   .to = node,
-                                  .from_offset = from_offset,
+                                  .from_offset = from_offset & WH_OFFSET_MASK,
                                   .edge_class = WH_EDGE_TAGGED,
                                   .evidence = WH_EVIDENCE_UNALIGNED};
     x->heap->edge_count++;
@@ -132,6 +134,11 @@ static void take_word(struct scanner *s, uint32_t from, uint64_t origin, uint64_
     }
     if (c.node == WH_NO_NODE || c.node == from) /* what points at itself holds nothing */
         return;
+    if ((slot - origin) > WH_OFFSET_MASK ||
+        c.value - x->heap->nodes[c.node].address > WH_OFFSET_MASK) {
+        s->too_deep++;
+        return;
+    }
     struct wh_heap_edge *edge = new_edge(x);
     if (!edge || !wh_classify(x, &c, edge))
         return;
@@ -143,7 +150,7 @@ static void take_word(struct scanner *s, uint32_t from, uint64_t origin, uint64_
         edge->visible = 0;
     }
     edge->from = from;
-    edge->from_offset = slot - origin;
+    edge->from_offset = (slot - origin) & WH_OFFSET_MASK;
     x->heap->edge_count++;
 }
 
@@ -379,6 +386,9 @@ int wh_extract_edges(struct wh_extract *x) {
         wh_filter_init(&s.filter, x->heap);
         scan_nodes(&s);
         scan_roots(&s);
+        if (s.too_deep)
+            wh_snapshot_caveat(x->figures, "%llu references 1 TiB deep in a block were left out",
+                               (unsigned long long)s.too_deep);
     } else {
         x->failed = true;
     }
