@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/holder/registry.h"
 #include "analyzer/holder/runtime.h"
 #include "base/string.h"
 
@@ -76,6 +77,8 @@ static int index_heap(struct wh_holding *h, struct wh_error *error) {
 
 static int solve(struct wh_holding *h, struct wh_error *error) {
     int status = wh_runtime_adopt(&h->heap, h->frames, error);
+    if (status == 0)
+        status = wh_registry_weaken(&h->heap, h->frames, error);
     if (status < 0)
         return status;
     status = wh_variables_resolve(&h->heap, h->symbols, h->process_id, h->at_ns, &h->texts,

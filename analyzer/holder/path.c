@@ -251,7 +251,18 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* "->next*" or "->(left|right)*"; links inside library containers add nothing. */
+/* Characters of an untyped step without its offset: " → [created by f]"; 0 = a typed one. */
+static size_t untyped_length(const char *step) {
+    const char *end = strncmp(step, " → [created by ", strlen(" → [created by ")) == 0
+                          ? strrchr(step, ']')
+                          : NULL;
+    if (end && strcmp(end - 2, "[*]") == 0)
+        end -= 3;
+    return end && *end == ']' ? (size_t)(end - step) + 1 : 0;
+}
+
+/* "->next*" or "->(left|right)*"; links inside library containers add nothing, and of untyped ones
+ * it matters that they lead from like to like, not at which offsets. */
 static void star_text(struct wh_path_star *star, char *text, size_t size) {
     const char *steps[WH_PATH_STAR_STEPS];
     uint32_t count = 0;
@@ -262,9 +273,15 @@ static void star_text(struct wh_path_star *star, char *text, size_t size) {
     if (!count)
         return;
     qsort(steps, count, sizeof(*steps), by_text);
-    int arrow = 1;
-    for (uint32_t i = 0; i < count; i++)
+    int arrow = 1, same = (int)untyped_length(steps[0]);
+    for (uint32_t i = 0; i < count; i++) {
         arrow &= strncmp(steps[i], "->", 2) == 0;
+        same = strncmp(steps[i], steps[0], (size_t)same) == 0 ? same : 0;
+    }
+    if (same && count > 1) {
+        snprintf(text, size, "%.*s*", same, steps[0]);
+        return;
+    }
     size_t used = (size_t)snprintf(text, size, "%s%s", arrow ? "->" : "", count > 1 ? "(" : "");
     for (uint32_t i = 0; i < count && used < size; i++)
         used += (size_t)snprintf(text + used, size - used, "%s%s", i ? "|" : "",

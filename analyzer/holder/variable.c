@@ -4,6 +4,7 @@
 
 #include "base/string.h"
 
+#include <ctype.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +20,10 @@ struct resolver {
     struct wh_error *error;
 };
 
-static const char *const infra_modules[] = {"libc.so*",    "libc-*.so",   "ld-linux*",
-                                            "ld-*.so*",    "libpthread*", "libwhoholds*",
-                                            "linux-vdso*", "[vdso]"};
+/* The C and C++ runtime: buffers of stdio, locales, the pool for exceptions of last resort. */
+static const char *const infra_modules[] = {
+    "libc.so*",     "libc-*.so",   "ld-linux*", "ld-*.so*",      "libpthread*",
+    "libwhoholds*", "linux-vdso*", "[vdso]",    "libstdc++.so*", "libgcc_s.so*"};
 
 static int is_infra_module(const char *module) {
     for (size_t i = 0; module && i < sizeof(infra_modules) / sizeof(*infra_modules); i++)
@@ -48,7 +50,8 @@ const char *wh_root_kind_name(unsigned kind) {
 
 /* Kind order of ties: named globals, thread-locals, nameless data, mappings, stacks, registers,
  * infrastructure. Nameless data of a stripped library is often an allocator's or a registry's own:
- * what a named variable keeps as well is that variable's. */
+ * what a named variable or a frame keeps as well is not that library's. The executable's is the
+ * program's: its globals come before the frames that work on what they keep. */
 static void grade(struct wh_holder_variable *v) {
     static const uint8_t strength[] = {5, 3, 2, 1, 1, 3, 1};
     static const uint8_t stage[] = {0, 1, 4, 5, 3, 1, 6};
@@ -56,7 +59,7 @@ static void grade(struct wh_holder_variable *v) {
     v->stage = stage[v->kind];
     int is_nameless = v->kind == WH_ROOT_GLOBAL && !v->is_named;
     if (is_nameless || (v->kind == WH_ROOT_TSD && strstr(v->name, "+0x"))) {
-        v->strength = 2;
+        v->strength = v->is_executable ? 3 : 2;
         v->stage = 2;
     }
 }
@@ -117,6 +120,7 @@ static void make_global(struct resolver *r, const struct wh_heap_root *root, uin
     const struct wh_symbols_row *row = row_of(r, root);
     struct wh_module *m = module_of(r, row);
     struct wh_variable found;
+    v->is_executable = row && row->is_executable;
     if (root->text) { /* made by wh_runtime_adopt() */
         v->name = wh_names_intern(r->texts, "own blocks");
         v->module = r->heap->texts + root->text;
@@ -366,15 +370,34 @@ static int rank_variables(struct resolver *r, uint32_t *rank_of) {
     return 0;
 }
 
+/* Does the program itself call the slot a list of free things, as `cache.free_list[*]`? */
+static int is_free_list(const char *name, const char *field) {
+    char text[512];
+    size_t length = (size_t)snprintf(text, sizeof(text), "%s%s", name, field);
+    if (length >= sizeof(text))
+        return 0;
+    while (length >= 3 && strcmp(text + length - 3, "[*]") == 0)
+        text[length -= 3] = 0;
+    while (length && (isalnum((unsigned char)text[length - 1]) || text[length - 1] == '_'))
+        length--;
+    return strcmp(text + length, "free") == 0 || strstr(text + length, "free_list") ||
+           strstr(text + length, "freelist");
+}
+
 /* References that are weak by what the variable's type says: a word where it has no pointer (an
- * integer, saved registers), and what a std::weak_ptr watches without keeping it. */
+ * integer, saved registers), and what a std::weak_ptr watches without keeping it. A free list keeps
+ * what is not in use: of a block that something else refers to, it has a stale slot. */
 static void demote(const struct resolver *r, const struct wh_holder_variable *v,
                    struct wh_heap_edge *e) {
     uint64_t offset = r->heap->roots[e->from & ~WH_FROM_ROOT].start + e->from_offset - v->address;
+    const struct wh_type_want want = {0};
+    struct wh_type_field field;
     if (!v->type || !v->is_named || e->edge_class <= WH_EDGE_TAGGED)
         return;
     if (strncmp(wh_type_name(v->type), "std::weak_ptr<", 14) == 0 ||
-        !wh_type_may_point(v->type, 0, offset))
+        !wh_type_may_point(v->type, 0, offset) ||
+        (wh_type_at(v->type, 0, offset, false, &want, &field) == 0 &&
+         is_free_list(v->name, field.collapsed)))
         e->edge_class = WH_EDGE_TAGGED;
 }
 

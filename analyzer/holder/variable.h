@@ -28,7 +28,8 @@ struct wh_holder_variable {
     uint32_t tid;
     uint8_t kind; /* enum wh_root_kind */
     uint8_t strength, stage;
-    uint8_t is_named; /* a symbol was found */
+    uint8_t is_named;      /* a symbol was found */
+    uint8_t is_executable; /* global of the program itself, not of a library */
 };
 
 struct wh_variables {

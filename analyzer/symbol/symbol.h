@@ -53,6 +53,7 @@ struct wh_symbols_row {
     uint64_t start, end, load_bias;
     int64_t load_ns, unload_ns;  /* unload_ns: INT64_MAX = mapped to the end */
     const char *path, *build_id; /* build_id may be NULL */
+    bool is_executable;          /* the program itself, not a library */
 };
 
 /* The row that covered `address` of a process at a time. at_ns INT64_MAX = the last one that ever

@@ -53,6 +53,7 @@ static int rows_read(struct wh_symbols *s, struct wh_query *q, struct wh_error *
         r->row.load_bias = (uint64_t)wh_query_int(q, 6);
         r->row.load_ns = wh_query_int(q, 7);
         r->row.unload_ns = wh_query_type(q, 8) == WH_CELL_NULL ? INT64_MAX : wh_query_int(q, 8);
+        r->row.is_executable = wh_query_int(q, 9) != 0;
         if (!r->row.path)
             r->row.path = "";
     }
@@ -81,7 +82,8 @@ int wh_symbols_open(struct wh_store *store, struct wh_symbols **ret_symbols,
     int rc = wh_query_open(
         store,
         "SELECT id, process_id, path, build_id, start_address, end_address, load_bias, load_ns, "
-        "unload_ns FROM module ORDER BY id",
+        "unload_ns, path = (SELECT exe FROM process p WHERE p.id = process_id) "
+        "FROM module ORDER BY id",
         &q, error);
     if (!rc)
         rc = rows_read(s, q, error);

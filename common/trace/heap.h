@@ -94,6 +94,8 @@ enum wh_edge_evidence {
     WH_EVIDENCE_HIGH_TAG = 10,
     WH_EVIDENCE_IOVEC = 11, /* (ptr,len) inside a run of the same shape */
     WH_EVIDENCE_BASE = 12, /* vtables at the block's start and at the target: a second base class */
+    WH_EVIDENCE_REGISTRY =
+        13, /* link of a list through objects of all kinds (set by the analyzer) */
 };
 
 #define WH_FROM_ROOT 0x80000000u /* edge.from: bit set = index into roots, else into nodes */

@@ -145,6 +145,93 @@ static void shared_blocks_are_credited_to_nobody(void **state) {
     hand_free(h);
 }
 
+/* What a collector puts before each object: links first, so that they point to blocks' starts,
+ * while the program's own references point behind them. */
+struct collected {
+    struct collected *next, *previous;
+    void *object;
+};
+
+static struct collected watched;
+static void *owner;
+
+/* members blocks of the given number of creators in one doubly linked list; the odd ones are
+ * referred to by their predecessors' objects too, and the first object by `owner`. */
+static struct hand *make_watched(unsigned members, unsigned creators) {
+    static char names[10][32];
+    uint32_t stacks[10];
+    struct hand *h = calloc(1, sizeof(*h));
+    struct collected *last = &watched, *first = NULL;
+    for (unsigned i = 0; i < creators; i++) {
+        snprintf(names[i], sizeof(names[i]), "make_%u;main", i);
+        stacks[i] = hand_stack(h, names[i], "objects.c");
+    }
+    for (unsigned i = 0; i < members; i++) {
+        struct collected *c = hand_new(h, sizeof(*c), stacks[i % creators]);
+        if (first && i % 2)
+            last->object = &c->object;
+        else if (!first)
+            first = c;
+        c->previous = last;
+        last->next = c;
+        last = c;
+    }
+    last->next = &watched;
+    watched.previous = last;
+    owner = &first->object;
+    hand_root(h, &watched, sizeof(watched), WH_ROOT_GLOBAL);
+    hand_root(h, &owner, sizeof(owner), WH_ROOT_GLOBAL);
+    return h;
+}
+
+/* A list through objects of many kinds holds only what nothing else refers to. */
+static void a_collectors_list_holds_nothing_that_others_do(void **state) {
+    (void)state;
+    struct hand *h = make_watched(80, 9);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE root = 'owner'"), 2);
+    assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE root = 'watched'"), 78);
+    assert_int_equal(hand_number(s, "SELECT max(class) FROM reference WHERE evidence = "
+                                    "'registry link'"),
+                     WH_EDGE_TAGGED);
+    hand_close(s);
+    hand_free(h);
+}
+
+/* The same list with members of three kinds is the program's, and as strong as it looks. */
+static void a_programs_own_list_holds_its_members(void **state) {
+    (void)state;
+    struct hand *h = make_watched(80, 3);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE root = 'watched'"), 80);
+    assert_int_equal(hand_number(s, "SELECT count(*) FROM reference WHERE evidence = "
+                                    "'registry link'"),
+                     0);
+    hand_close(s);
+    hand_free(h);
+}
+
+static struct {
+    struct node *free_list[4];
+    int free_count;
+} recycler;
+
+/* A slot of a free list that was not cleared when its block was taken again. */
+static void a_free_list_holds_only_what_is_free(void **state) {
+    (void)state;
+    struct hand *h = calloc(1, sizeof(*h));
+    uint32_t f = hand_stack(h, "f;main", "f.c");
+    recycler.free_list[0] = hand_new(h, 100, f);
+    recycler.free_list[1] = other_list = hand_new(h, 1000, f);
+    hand_root(h, &recycler, sizeof(recycler), WH_ROOT_GLOBAL);
+    hand_root(h, &other_list, sizeof(other_list), WH_ROOT_GLOBAL);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT bytes FROM gap WHERE root = 'other_list'"), 1000);
+    assert_int_equal(hand_number(s, "SELECT bytes FROM gap WHERE root = 'recycler'"), 100);
+    hand_close(s);
+    hand_free(h);
+}
+
 static void a_suspect_word_holds_nothing(void **state) {
     (void)state;
     struct hand *h = make_cache(4);
@@ -341,6 +428,9 @@ int main(void) {
         cmocka_unit_test(a_long_untyped_chain_has_a_short_name),
         cmocka_unit_test(a_container_the_creator_does_not_explain_is_the_keeper),
         cmocka_unit_test(shared_blocks_are_credited_to_nobody),
+        cmocka_unit_test(a_collectors_list_holds_nothing_that_others_do),
+        cmocka_unit_test(a_programs_own_list_holds_its_members),
+        cmocka_unit_test(a_free_list_holds_only_what_is_free),
         cmocka_unit_test(a_suspect_word_holds_nothing),
         cmocka_unit_test(a_small_slice_pins_the_whole_block),
         cmocka_unit_test(lost_cycles_and_what_hangs_below_are_told_apart),
