@@ -57,8 +57,8 @@ static const char *title_of(const struct wh_rules *rules, const char *name) {
 }
 
 /* Text for people: a paragraph a finding. */
-static int print_text(struct wh_query *q, const struct wh_rules *rules, struct wh_output *out,
-                      struct wh_error *error) {
+static int print_text(struct wh_query *q, const struct wh_rules *rules, size_t rules_run,
+                      struct wh_output *out, struct wh_error *error) {
     int step, found = 0;
     char clean[2048];
     while ((step = wh_query_step(q, error)) > 0) {
@@ -80,7 +80,8 @@ static int print_text(struct wh_query *q, const struct wh_rules *rules, struct w
         found++;
     }
     if (step == 0 && !found)
-        wh_output_say(out, "nothing found: %zu rules looked", rules->count);
+        wh_output_say(out, "nothing found: %zu rule%s looked", rules_run,
+                      rules_run == 1 ? "" : "s");
     return step;
 }
 
@@ -126,7 +127,8 @@ static int print_findings(struct wh_call *call, struct wh_store *store,
     } else {
         struct wh_output out;
         wh_output_init(&out, stdout, (enum wh_format)format);
-        rc = format == WH_FORMAT_TEXT ? print_text(q, rules, &out, &call->error)
+        size_t rules_run = wh_arguments_text(&call->args, "rule") ? 1 : rules->count;
+        rc = format == WH_FORMAT_TEXT ? print_text(q, rules, rules_run, &out, &call->error)
                                       : print_table(q, &out, &call->error);
         int finish = wh_output_finish(&out, &call->error);
         rc = rc ? rc : finish;

@@ -9,15 +9,15 @@
 -- threshold: warning from 1 MiB, info from 64 KiB.
 -- misleads: Being in use is not yet a leak: it is one if the taker should have given the blocks back by now.
 -- handbook: What pprof shows of pooled memory (Pprof heap 的原理和坑).
-WITH used AS (
+WITH used AS MATERIALIZED ( -- or newer planners look it up once a row
     SELECT h.allocation_id AS id, a.stack_id, o.acquirer_stack_id, o.pool, p.holder, a.size_bytes, p.keeper
     FROM pooled o
     JOIN held h ON h.snapshot_id = ?1 AND h.allocation_id = o.allocation_id
     JOIN allocation a ON a.id = o.allocation_id
     JOIN path p ON p.id = h.path_id
     WHERE o.snapshot_id = ?1 AND o.is_idle = 0 AND o.acquirer_stack_id IS NOT NULL),
-pair AS (SELECT DISTINCT stack_id, acquirer_stack_id FROM used),
-taker AS ( -- the first function of the taker's stack that the creator's stack does not have
+pair AS MATERIALIZED (SELECT DISTINCT stack_id, acquirer_stack_id FROM used),
+taker AS MATERIALIZED ( -- the first function of the taker's stack that the creator's stack does not have
     SELECT pair.stack_id, pair.acquirer_stack_id,
            (SELECT f.function FROM stack_frame f WHERE f.stack_id = pair.acquirer_stack_id
             AND f.function NOT LIKE 'whoholds\_%' ESCAPE '\'
@@ -36,12 +36,12 @@ handed AS (
 hoard AS (
     SELECT coalesce(s.creator, '?') AS creator, p.text AS holder, used.pool,
            sum(used.size_bytes) AS bytes, count(*) AS objects, r.from_allocation_id AS array
-    FROM used
-    JOIN reference r ON r.snapshot_id = ?1 AND r.to_allocation_id = used.id AND r.is_kept = 1
+    FROM reference r -- has no index by target: scanned once
+    CROSS JOIN used ON used.id = r.to_allocation_id
     JOIN held h ON h.snapshot_id = ?1 AND h.allocation_id = used.id
     JOIN path p ON p.id = h.path_id
     LEFT JOIN stack s ON s.id = used.stack_id
-    WHERE r.from_allocation_id IS NOT NULL
+    WHERE r.snapshot_id = ?1 AND r.is_kept = 1 AND r.from_allocation_id IS NOT NULL
     GROUP BY 1, 2, 3, r.from_allocation_id
     HAVING count(DISTINCT used.id) >= 64)
 SELECT CASE WHEN bytes >= 1048576 THEN 'warning' ELSE 'info' END, creator, holder, bytes, objects,
