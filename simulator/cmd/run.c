@@ -21,7 +21,7 @@ static const char help[] =
     "MiB\n"
     "  --io=KIND           unix (default), tcp, or memory: connections without descriptors\n"
     "  --no-annotations    do not tell the tracer what the pools do\n"
-    "  --no-phase-snapshots  leave out the snapshot at the end of each phase\n"
+    "  --snapshots=LABEL,...  only at the end of these phases; without labels: at none\n"
     "  --no-rounding       objects take what was asked for, not Go's size classes\n"
     "  --procs=N           GOMAXPROCS of the pools (default 2)\n"
     "  --truth FILE        write what must be found, for whoholds-sim verify\n"
@@ -34,7 +34,7 @@ static const char *const options_known[] = {"--fixed",
                                             "--io=tcp",
                                             "--io=memory",
                                             "--no-annotations",
-                                            "--no-phase-snapshots",
+                                            "--snapshots=gc2",
                                             "--no-rounding",
                                             "--procs=2",
                                             "--truth",
@@ -69,8 +69,8 @@ static int parse(int argc, char **argv, struct run_options *o) {
             o->is_fixed = true;
         else if (strcmp(a, "--no-annotations") == 0)
             o->world.has_annotations = false;
-        else if (strcmp(a, "--no-phase-snapshots") == 0)
-            o->world.has_snapshots = false;
+        else if (strncmp(a, "--snapshots=", 12) == 0)
+            o->world.snapshots = a + 12;
         else if (strcmp(a, "--no-rounding") == 0)
             o->world.is_rounding = false;
         else if (strcmp(a, "--quiet") == 0)
@@ -140,11 +140,8 @@ int command_run(int argc, char **argv) {
         fputs(help, stdout);
         return command_finish();
     }
-    struct run_options o = {.world = {.io = PEER_IO_UNIX,
-                                      .has_annotations = true,
-                                      .is_rounding = true,
-                                      .has_snapshots = true,
-                                      .procs = 2}};
+    struct run_options o = {
+        .world = {.io = PEER_IO_UNIX, .has_annotations = true, .is_rounding = true, .procs = 2}};
     int status = parse(argc, argv, &o);
     if (status)
         return status;

@@ -35,6 +35,15 @@ static int expected(const struct scenario *s, const struct scenario_expect *e,
     return status ? status : expression_evaluate(e->bytes, s, &ret_row->bytes, error);
 }
 
+static void write_total(FILE *file, const struct world_phase *phase, const char *at) {
+    struct truth_row row = {.kind = phase->is_collected ? TRUTH_COLLECTED : TRUTH_TOTAL,
+                            .objects = (int64_t)phase->live_objects,
+                            .bytes = (int64_t)phase->live_bytes};
+    snprintf(row.name, sizeof(row.name), "all objects");
+    snprintf(row.at, sizeof(row.at), "%s", at);
+    write_row(file, &row);
+}
+
 int truth_write(const char *path, const struct scenario *s, struct wh_error *error) {
     FILE *file = fopen(path, "we");
     if (!file)
@@ -42,12 +51,10 @@ int truth_write(const char *path, const struct scenario *s, struct wh_error *err
     int count, status = 0;
     const struct world_phase *phases = world_phases(&count);
     for (int i = 0; i < count; i++) {
-        struct truth_row row = {.kind = TRUTH_TOTAL,
-                                .objects = (int64_t)phases[i].live_objects,
-                                .bytes = (int64_t)phases[i].live_bytes};
-        snprintf(row.name, sizeof(row.name), "all objects");
-        snprintf(row.at, sizeof(row.at), "%s", phases[i].label);
-        write_row(file, &row);
+        if (phases[i].has_snapshot)
+            write_total(file, &phases[i], phases[i].label);
+        if (i == count - 1)
+            write_total(file, &phases[i], "exit");
     }
     for (int i = 0; i < s->expect_count && !status; i++) {
         struct truth_row row;

@@ -9,8 +9,9 @@
 #define TRUTH_ROWS_MAX 96
 
 enum truth_kind {
-    TRUTH_EXPECT, /* a formula of the scenario file */
-    TRUTH_TOTAL,  /* all objects that were alive at a phase */
+    TRUTH_EXPECT,    /* a formula of the scenario file */
+    TRUTH_TOTAL,     /* all objects that were alive at a phase with a snapshot */
+    TRUTH_COLLECTED, /* the same right after a collection: none of them is unreachable */
 };
 
 struct truth_row {

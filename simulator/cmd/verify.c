@@ -28,7 +28,7 @@ static const char help[] =
     "bytes with what the scenario's formulas say. Status 1 if a row is off.\n"
     "\n"
     "  --leaking, --fixed  only these runs\n"
-    "  --all               also the rows that compare all objects of each phase\n"
+    "  --all               also the rows that compare all objects, at every phase\n"
     "  --variant NAME      only this one; default: the usual parameters\n"
     "  --set KEY=VALUE     passed on to the runs; variants and measured figures are then left out\n"
     "  --keep DIR          keep the traces there, as NAME.leaking.db and NAME.fixed.db\n"
@@ -73,6 +73,7 @@ static int find_programs(struct verify *v, struct wh_error *error) {
 /* One recording: a scenario, one of its variants, leaking or fixed. */
 struct round {
     const char *name, *variant;
+    char snapshots[40 * (SCENARIO_EXPECT_MAX + 1)]; /* option of run; "" = all phases */
     bool is_fixed;
 };
 
@@ -95,7 +96,7 @@ static int run_quietly(const struct verify *v, char **arguments, struct wh_error
     return 0;
 }
 
-static int record(const struct verify *v, const struct round *round, char *trace, char *truth,
+static int record(const struct verify *v, struct round *round, char *trace, char *truth,
                   struct wh_error *error) {
     char *arguments[2 * SETS_MAX + 20] = {
         (char *)v->whoholds, "record", "--force",           "-o",      trace,     "--",
@@ -103,6 +104,8 @@ static int record(const struct verify *v, const struct round *round, char *trace
     int count = 12;
     if (round->is_fixed)
         arguments[count++] = "--fixed";
+    if (*round->snapshots)
+        arguments[count++] = round->snapshots;
     if (round->variant) {
         arguments[count++] = "--variant";
         arguments[count++] = (char *)round->variant;
@@ -187,7 +190,7 @@ static void print_row(struct verify *v, const struct round *round, const struct 
 /* After a collection nothing may be unreachable, for whoholds as for LSan. */
 static void check_lost(struct verify *v, const struct round *round, const struct truth_row *r,
                        const struct measure *m) {
-    if (strncmp(r->at, "gc", 2) != 0 || m->lost_bytes == 0)
+    if (r->kind != TRUTH_COLLECTED || m->lost_bytes == 0)
         return;
     struct truth_row none = {.objects = -1, .bytes = 0};
     struct measure lost = {.bytes = m->lost_bytes, .holder = "lost"};
@@ -202,11 +205,12 @@ static int compare_row(struct verify *v, const struct round *round, struct truth
                        char *trace, struct measure_trace **open, struct wh_error *error) {
     struct measure m;
     int status = measure_row(*open, r, &m, error);
-    if (!status && r->kind == TRUTH_TOTAL)
+    bool is_total = r->kind != TRUTH_EXPECT;
+    if (!status)
         check_lost(v, round, r, &m);
     if (!status && !m.has_blocks) {
-        v->left_out += r->kind == TRUTH_TOTAL;
-        if (r->kind == TRUTH_TOTAL)
+        v->left_out += is_total;
+        if (is_total)
             return 0;
         measure_close(*open);
         *open = NULL;
@@ -217,7 +221,7 @@ static int compare_row(struct verify *v, const struct round *round, struct truth
             status = measure_row(*open, r, &m, error);
     }
     bool right = !status && is_right(r, &m);
-    if (status || (r->kind == TRUTH_TOTAL && right && !v->shows_all))
+    if (status || (is_total && right && !v->shows_all))
         return status;
     print_row(v, round, r, &m, right);
     v->rows++;
@@ -259,6 +263,18 @@ static int verify_round(struct verify *v, const char *argument, struct round *ro
     return status;
 }
 
+/* Only the snapshots that a row is about, unless all are compared. */
+static void choose_snapshots(const struct verify *v, const struct scenario *s,
+                             struct round *round) {
+    size_t used = (size_t)snprintf(round->snapshots, sizeof(round->snapshots), "--snapshots=");
+    for (int i = 0; i < s->expect_count; i++)
+        if (scenario_expects(s, &s->expect[i]))
+            used += (size_t)snprintf(round->snapshots + used, sizeof(round->snapshots) - used,
+                                     "%s,", s->expect[i].at);
+    if (v->shows_all)
+        round->snapshots[0] = 0;
+}
+
 /* The usual parameters leaking and fixed; the variants only where an expectation is theirs. */
 static int verify_one(struct verify *v, const char *argument, struct wh_error *error) {
     static struct scenario s;
@@ -274,11 +290,14 @@ static int verify_one(struct verify *v, const char *argument, struct wh_error *e
             if (strcmp(s.expect[e].variant, variant) == 0)
                 said |= s.expect[e].when;
         struct round round = {.name = s.name, .variant = i < 0 ? NULL : variant};
-        if (v->leaking && (said & SCENARIO_LEAKING))
-            status = verify_round(v, argument, &round, error);
-        round.is_fixed = true;
-        if (v->fixed && (said & SCENARIO_FIXED) && !status)
-            status = verify_round(v, argument, &round, error);
+        snprintf(s.variant, sizeof(s.variant), "%s", v->set_count ? "" : variant);
+        for (int fixed = 0; fixed < 2 && !status; fixed++) {
+            round.is_fixed = s.is_fixed = fixed != 0;
+            choose_snapshots(v, &s, &round);
+            if ((fixed ? v->fixed : v->leaking) &&
+                (said & (fixed ? SCENARIO_FIXED : SCENARIO_LEAKING)))
+                status = verify_round(v, argument, &round, error);
+        }
     }
     return status;
 }

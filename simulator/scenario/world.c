@@ -78,7 +78,17 @@ static void wipe_stack(void) {
     __asm__ volatile("" : : "r"(below) : "memory");
 }
 
-void world_phase(const char *label) {
+static bool wants_snapshot(const char *label) {
+    size_t length = strlen(label);
+    const char *at = world.options.snapshots;
+    while (at && *at && (strncmp(at, label, length) != 0 || (at[length] && at[length] != ','))) {
+        at += strcspn(at, ",");
+        at += *at == ',';
+    }
+    return !at || *at;
+}
+
+static void end_phase(const char *label, bool is_collected) {
     struct runtime_stats now = runtime_stats();
     if (!world.options.is_quiet) {
         char text[16];
@@ -94,15 +104,21 @@ void world_phase(const char *label) {
         phase->live_bytes = now.live_bytes;
         phase->live_objects = now.live_objects;
         phase->collections = now.collections;
+        phase->has_snapshot = wants_snapshot(label);
+        phase->is_collected = is_collected;
     }
     wipe_stack();
-    if (world.options.has_snapshots)
+    if (wants_snapshot(label))
         whoholds_snapshot(label);
+}
+
+void world_phase(const char *label) {
+    end_phase(label, false);
 }
 
 void world_gc(const char *label) {
     runtime_GC();
-    world_phase(label);
+    end_phase(label, true);
 }
 
 const struct world_phase *world_phases(int *ret_count) {

@@ -15,15 +15,18 @@ struct world_options {
     enum peer_io io;
     bool has_annotations; /* whoholds_acquire and whoholds_release */
     bool is_rounding;     /* Go's size classes */
-    bool has_snapshots;   /* one per phase; the exit snapshot is the tracer's own affair */
-    bool is_quiet;        /* no table of phases */
-    int64_t procs;        /* GOMAXPROCS */
+    /* Phases that end with a snapshot, joined by commas; NULL = all. The one at exit is the
+     * tracer's own affair. */
+    const char *snapshots;
+    bool is_quiet; /* no table of phases */
+    int64_t procs; /* GOMAXPROCS */
 };
 
 /* What a phase left alive. */
 struct world_phase {
     char label[40];
     uint64_t live_bytes, live_objects, collections;
+    bool has_snapshot, is_collected; /* collected: right after a collection */
 };
 
 void world_start(const struct world_options *options, const struct scenario *s);
