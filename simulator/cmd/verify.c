@@ -350,10 +350,9 @@ int command_verify(int argc, char **argv) {
     else
         printf("%d rows, %d off\n", v.rows, v.wrong);
     if (v.left_out && !v.is_json)
-        printf("The sum of all objects was not compared at %d phases of large runs, of which the "
-               "trace "
-               "keeps no row a block.\n",
-               v.left_out);
+        printf(
+            "%d sums over all objects left out: of large snapshots the trace has no row a block\n",
+            v.left_out);
     status = command_finish();
     return status ? status : v.wrong ? WH_EXIT_FINDING : WH_EXIT_OK;
 }
