@@ -47,7 +47,8 @@ enum wh_root_kind {
     WH_ROOT_TLS =
         1, /* one thread's static or dynamic TLS block of a module: module, tid; start..end */
     WH_ROOT_STACK = 2,    /* one frame of a thread's stack: tid, pc, start..end (sp to CFA) */
-    WH_ROOT_REGISTER = 3, /* a thread's registers: tid, pc; slot address = register number * 8 */
+    WH_ROOT_REGISTER = 3, /* a thread's registers: tid, pc; slot address = register number * 8, of
+                             vector registers behind the last of those */
     WH_ROOT_MAPPING = 4,  /* mapping nothing else explains: text = its name in maps, or "" */
     WH_ROOT_TSD =
         5, /* pthread_specific first level: tid, start..end; number = key, pc = destructor */

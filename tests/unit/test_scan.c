@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include <cmocka.h>
 
 #include "record/snapshot.h"
+#include "record/snapshot/frozen.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define HAS_ASAN 1 /* it moves locals off the stack and cannot follow coroutines */
@@ -55,14 +57,18 @@ enum {
     B_CO_STACK,
     B_CO_LOCAL,
     B_CO_DEAD,
+    B_LOW_HALF,
+    B_HIGH_HALF,
+    B_IN_CALL,
+    B_LEFT_OVER,
     B_COUNT
 };
 
 struct board { /* shared with the child */
     struct wh_live_block blocks[B_COUNT];
     uint64_t slot[B_COUNT]; /* where the one reference lies, 0 = elsewhere */
-    _Atomic int ready, running;
-    int tid, co_tid;
+    _Atomic int ready, running, spinning, in_call;
+    int tid, co_tid, spin_tid, call_tid;
 };
 static struct board *board;
 
@@ -122,6 +128,47 @@ static void *hold_in_coroutine(void *unused) {
     context.uc_stack.ss_size = 65536;
     makecontext(&context, run_coroutine, 0);
     swapcontext(&back, &context);
+    return unused;
+}
+
+/* Pointers that lie in vector registers and nowhere else, while the thread computes. */
+static void *hold_in_vectors(void *unused) {
+    uintptr_t low = (uintptr_t)take(B_LOW_HALF, 64, 32),
+              high = (uintptr_t)take(B_HIGH_HALF, 64, 32);
+    board->spin_tid = (int)gettid();
+    board->spinning = 1;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx"))
+        __asm__ volatile(
+            "vmovq %1, %%xmm9\n\tvinsertf128 $1, %%xmm9, %%ymm9, %%ymm9\n\t"
+            "vpxor %%xmm8, %%xmm8, %%xmm8\n\tvblendps $0x0f, %%ymm8, %%ymm9, %%ymm9\n\t"
+            "movq %0, %%xmm5\n\txor %0, %0\n\txor %1, %1\n1:\tpause\n\tjmp 1b"
+            : "+r"(low), "+r"(high)::"xmm5", "xmm8", "xmm9");
+#endif
+    return unused;
+}
+
+/* The same across a system call of its own, and across one of the C library, where it is dead. */
+static void *hold_across_call(void *unused) {
+    uintptr_t word = (uintptr_t)take(B_IN_CALL, 64, 32);
+    board->call_tid = (int)gettid();
+    board->in_call++;
+#if defined(__x86_64__)
+    long number = SYS_pause;
+    __asm__ volatile("movq %1, %%xmm5\n\txor %1, %1\n\tsyscall"
+                     : "+a"(number), "+r"(word)::"xmm5", "rcx", "r11", "memory");
+#endif
+    return unused;
+}
+
+static void *leave_in_vector(void *unused) {
+    uintptr_t word = (uintptr_t)take(B_LEFT_OVER, 64, 32);
+    board->in_call++;
+#if defined(__x86_64__)
+    __asm__ volatile("movq %0, %%xmm5\n\txor %0, %0" : "+r"(word)::"xmm5");
+#endif
+    for (;;)
+        pause();
     return unused;
 }
 
@@ -196,6 +243,15 @@ static pid_t start_child(void) {
             (void)take(B_CO_STACK, 64, 32), (void)take(B_CO_LOCAL, 64, 32),
                 (void)take(B_CO_DEAD, 64, 32);
         while (!HAS_ASAN && !board->running)
+            usleep(1000);
+        (void)pthread_create(&thread, &attributes, hold_in_vectors, NULL);
+        while (!board->spinning)
+            usleep(1000);
+        (void)pthread_create(&thread, &attributes, hold_across_call, NULL);
+        while (board->in_call < 1)
+            usleep(1000);
+        (void)pthread_create(&thread, &attributes, leave_in_vector, NULL);
+        while (board->in_call < 2)
             usleep(1000);
         (void)pthread_create(&thread, &attributes, hold_in_thread, NULL);
         for (;;)
@@ -275,6 +331,34 @@ static int drop_snapshot(void **state) {
     wh_heap_release(&heap);
     munmap(board, sizeof *board);
     return 0;
+}
+
+static bool has_vector_edge(int which, uint64_t offset, int tid) {
+    uint32_t node = node_of(which);
+    for (uint64_t i = 0; i < heap.edge_count; i++) {
+        const struct wh_heap_edge *e = &heap.edges[i];
+        if (e->to == node && in_register(e) && e->from_offset == offset &&
+            (tid == 0 || heap.roots[e->from & ~WH_FROM_ROOT].tid == (uint32_t)tid))
+            return true;
+    }
+    return false;
+}
+
+static void pointers_in_vector_registers_are_references(void **state) {
+    (void)state;
+#if defined(__x86_64__)
+    if (!__builtin_cpu_supports("avx"))
+        skip();
+    assert_true(has_vector_edge(B_LOW_HALF, WH_REGS * 8 + 5 * 64, board->spin_tid));
+    assert_true(has_vector_edge(B_HIGH_HALF, WH_REGS * 8 + 9 * 64 + 16, board->spin_tid));
+    assert_true(has_vector_edge(B_IN_CALL, WH_REGS * 8 + 5 * 64, board->call_tid));
+#endif
+}
+
+/* In a call no vector register is alive: what lies there are leftovers of memcpy and the like. */
+static void vector_registers_of_a_caller_are_dead(void **state) {
+    (void)state;
+    assert_false(has_vector_edge(B_LEFT_OVER, WH_REGS * 8 + 5 * 64, 0));
 }
 
 static void heap_is_well_formed(void **state) {
@@ -403,6 +487,8 @@ int main(void) {
         cmocka_unit_test(local_of_a_thread_lies_in_its_frame),
         cmocka_unit_test(thread_local_is_named_by_module_offset),
         cmocka_unit_test(specific_data_is_named_by_key_and_destructor),
+        cmocka_unit_test(pointers_in_vector_registers_are_references),
+        cmocka_unit_test(vector_registers_of_a_caller_are_dead),
         cmocka_unit_test(unreferenced_block_has_no_edge),
         cmocka_unit_test(end_pointer_does_not_hold_the_neighbour),
         cmocka_unit_test(disguised_pointers_are_weak_edges),

@@ -19,6 +19,8 @@ void wh_frozen_put(struct wh_frozen *f) {
     for (uint32_t i = 0; i < f->module_count; i++)
         free((void *)(uintptr_t)f->modules[i].path);
     free(f->modules);
+    for (uint32_t i = 0; i < f->thread_count; i++)
+        free(f->threads[i].vectors);
     free(f->threads);
     free(f->maps);
     free(f->maps_text);

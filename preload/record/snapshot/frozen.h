@@ -24,12 +24,17 @@ enum {
     WH_REGS = 17
 };
 
+/* Behind them the vector registers: 32 of 64 bytes, as wide as the machine makes them. */
+#define WH_VECTORS      32u
+#define WH_VECTOR_WORDS 8u
+
 struct wh_frozen_thread {
     pid_t tid;
     bool has_registers; /* false: only sp and pc, from /proc */
     bool in_syscall;
     uint64_t registers[WH_REGS];
-    uint64_t thread_pointer; /* fs_base, 0 = unknown */
+    uint64_t (*vectors)[WH_VECTOR_WORDS]; /* WH_VECTORS of them; NULL = unknown, or all zero */
+    uint64_t thread_pointer;              /* fs_base, 0 = unknown */
 };
 
 struct wh_mapping {
@@ -86,6 +91,10 @@ void wh_frozen_thaw(struct wh_frozen *f);
 
 /* --- tracer.c --- */
 void *wh_tracer_main(void *frozen);
+
+/* --- vector.c --- */
+/* Reads the vector registers of a stopped thread; malloc'ed, NULL as above. */
+uint64_t (*wh_vectors_read(pid_t tid))[WH_VECTOR_WORDS];
 
 /* --- cooperate.c --- */
 bool wh_can_cooperate(const struct wh_snapshot_job *job);

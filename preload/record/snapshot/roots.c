@@ -78,7 +78,7 @@ void wh_layout_explain(struct wh_extract *x, struct wh_layout *layout, uint64_t 
 
 /* --- modules --- */
 
-static bool is_libc_path(const char *path) {
+bool wh_is_libc_path(const char *path) {
     const char *name = strrchr(path, '/');
     name = name ? name + 1 : path;
     static const char *const names[] = {"libc.so", "libc-",      "ld-linux", "ld-2.",
@@ -155,7 +155,7 @@ static void add_module(struct wh_extract *x, struct wh_layout *layout,
         if (headers[i].p_type == PT_LOAD && headers[i].p_vaddr < first)
             first = headers[i].p_vaddr & ~4095ull;
     struct wh_layout_module m = {.load_bias = file->start - first,
-                                 .is_libc = is_libc_path(file->path),
+                                 .is_libc = wh_is_libc_path(file->path),
                                  .id = module_id(x->f, file->start)};
     if (first == UINT64_MAX || !is_loaded(x->f, file, m.load_bias, headers, count))
         return;

@@ -22,6 +22,9 @@ struct wh_layout {
     uint64_t static_tls_bytes; /* largest tls_offset */
 };
 
+/* The C library or the loader, by its file. */
+bool wh_is_libc_path(const char *path);
+
 /* Marks every mapping that overlaps [start, end). */
 void wh_layout_explain(struct wh_extract *x, struct wh_layout *layout, uint64_t start,
                        uint64_t end);

@@ -139,8 +139,20 @@ static void add_stack(struct unwinder *u, const struct wh_frozen_thread *t, uint
     }
 }
 
+/* No vector register survives a call: of a thread that the C library took into the kernel they are
+ * left over from whatever was copied last. */
+static bool has_vectors(const struct wh_extract *x, const struct wh_frozen_thread *t) {
+    const struct wh_mapping *code = wh_maps_find(x->f, t->registers[WH_REG_PC]);
+    return t->vectors && code &&
+           !(t->in_syscall &&
+             (wh_is_libc_path(code->path) || wh_image_is_ours(x->f, code->start, code->end)));
+}
+
 static void add_registers(struct wh_extract *x, const struct wh_frozen_thread *t) {
-    struct wh_heap_root *root = wh_extract_root(x, WH_ROOT_REGISTER, 0, WH_REGS * 8);
+    uint64_t bytes = WH_REGS * 8;
+    if (has_vectors(x, t))
+        bytes += WH_VECTORS * sizeof *t->vectors;
+    struct wh_heap_root *root = wh_extract_root(x, WH_ROOT_REGISTER, 0, bytes);
     if (root) {
         root->tid = (uint32_t)t->tid;
         root->pc = t->registers[WH_REG_PC];

@@ -346,22 +346,31 @@ static void scan_nodes(struct scanner *s) {
     }
 }
 
+/* Neighbours of a register mean nothing. */
+static void scan_words(struct scanner *s, uint32_t root, uint64_t at, const void *words,
+                       size_t bytes) {
+    memcpy(s->buffer + MARGIN, words, bytes);
+    s->piece = at;
+    s->before = s->after = 0;
+    s->bytes = bytes;
+    uint32_t hits = filter_piece(s, false);
+    for (uint32_t i = 0; i < hits; i++) {
+        uint64_t slot = at + s->hits[i];
+        if (i % BATCH == 0)
+            look_up_batch(s, i, hits);
+        take_word(s, root | WH_FROM_ROOT, 0, slot, slot, slot + 8, s->nodes[i % BATCH]);
+    }
+}
+
 static void scan_registers(struct scanner *s, uint32_t root) {
     const struct wh_heap_root *r = &s->x->heap->roots[root];
     for (uint32_t t = 0; t < s->x->f->thread_count; t++) {
         const struct wh_frozen_thread *thread = &s->x->f->threads[t];
         if ((uint32_t)thread->tid != r->tid)
             continue;
-        memcpy(s->buffer + MARGIN, thread->registers, sizeof thread->registers);
-        s->piece = s->before = s->after = 0;
-        s->bytes = WH_REG_PC * 8;
-        uint32_t hits = filter_piece(s, false);
-        for (uint32_t i = 0; i < hits; i++) { /* neighbours of a register mean nothing */
-            if (i % BATCH == 0)
-                look_up_batch(s, i, hits);
-            take_word(s, root | WH_FROM_ROOT, 0, s->hits[i], s->hits[i], s->hits[i] + 8,
-                      s->nodes[i % BATCH]);
-        }
+        scan_words(s, root, 0, thread->registers, WH_REG_PC * 8);
+        if (r->end > WH_REGS * 8)
+            scan_words(s, root, WH_REGS * 8, thread->vectors, r->end - WH_REGS * 8);
     }
 }
 

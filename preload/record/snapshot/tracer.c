@@ -304,10 +304,12 @@ static int remember_threads(struct wh_tracer *t) {
             continue;
         struct wh_frozen_thread *thread = &f->threads[f->thread_count++];
         thread->tid = tracee->tid;
-        if (tracee->state == WH_TRACEE_STOPPED && tracee->has_registers)
+        if (tracee->state == WH_TRACEE_STOPPED && tracee->has_registers) {
             copy_registers(&tracee->registers, thread);
-        else
+            thread->vectors = wh_vectors_read(tracee->tid);
+        } else {
             read_blocked(f->pid, thread);
+        }
         look_behind_signal(t, thread);
     }
     return WH_OK;
