@@ -55,7 +55,9 @@ CREATE TABLE folded(
     thread_id INTEGER NOT NULL,     -- thread.id of the allocating thread
     size_class INTEGER NOT NULL,    -- smallest power of two >= size_bytes
     second INTEGER NOT NULL,        -- alloc_ns / 1e9
-    objects INTEGER NOT NULL,       -- lifetimes folded
+    objects INTEGER NOT NULL,       -- lifetimes folded; blocks inherited at a fork are not among them
     bytes INTEGER NOT NULL,         -- their size_bytes
-    lifetime_ns INTEGER NOT NULL    -- sum of free_ns - alloc_ns
+    lifetime_ns INTEGER NOT NULL,   -- sum of free_ns - alloc_ns
+    peak_objects INTEGER NOT NULL DEFAULT 0, -- those live at the process's peak, inherited ones too (count)
+    peak_bytes INTEGER NOT NULL DEFAULT 0    -- their size_bytes
 );

@@ -92,7 +92,7 @@ FROM (SELECT a.process_id AS process_id, coalesce(a.thread_id, 0) AS thread_id,
       FROM allocation a JOIN process p ON p.id = a.process_id
       GROUP BY a.process_id, 2
       UNION ALL
-      SELECT process_id, thread_id, sum(objects), sum(bytes), 0, 0, 0, 0
+      SELECT process_id, thread_id, sum(objects), sum(bytes), 0, 0, sum(peak_objects), sum(peak_bytes)
       FROM folded GROUP BY process_id, thread_id)
 GROUP BY process_id, thread_id;
 
@@ -123,7 +123,7 @@ FROM (SELECT process_id, (SELECT min(p) FROM power WHERE power.p >= by_size.size
              ao, a, io, i, po, by_size.p
       FROM by_size
       UNION ALL
-      SELECT process_id, size_class, sum(objects), sum(bytes), 0, 0, 0, 0
+      SELECT process_id, size_class, sum(objects), sum(bytes), 0, 0, sum(peak_objects), sum(peak_bytes)
       FROM folded GROUP BY process_id, size_class)
 GROUP BY process_id, class;
 

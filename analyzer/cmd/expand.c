@@ -37,17 +37,18 @@ const struct wh_command wh_command_expand = {
     .name = "expand",
     .summary = "give every lifetime its row, from the raw events of a finished recording",
     .usage = "[options] FILE",
-    .text = "A long recording keeps rows of the table `allocation` for blocks that were live at "
-            "the end or at "
-            "a peak and adds the other lifetimes up exactly in `folded`. This command reads the "
-            "raw events "
-            "again and writes a row for each of them; FILE grows accordingly. `site` and "
-            "`timeline` say "
-            "the same before and after.\n"
-            "\n"
-            "It also completes a file whose recorder was killed: totals and lifetimes are built "
-            "from the "
-            "events that were stored, and every report says that the recording ended early.",
+    .text =
+        "A long recording keeps rows of the table `allocation` for blocks that were live at "
+        "the end or at "
+        "a snapshot and adds the other lifetimes up exactly in `folded`. This command reads the "
+        "raw events "
+        "again and writes a row for each of them; FILE grows accordingly. `site` and "
+        "`timeline` say "
+        "the same before and after.\n"
+        "\n"
+        "It also completes a file whose recorder was killed: totals and lifetimes are built "
+        "from the "
+        "events that were stored, and every report says that the recording ended early.",
     .options = options,
     .operands_min = 1,
     .operands_max = 1,

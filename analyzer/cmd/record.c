@@ -21,8 +21,8 @@ static const struct wh_option options[] = {
      "them",
      "wait"},
     {"materialize", 0, "auto|all|none",
-     "which lifetimes get a row of their own: all of them up to 2 million (auto), all (all), or "
-     "only those of blocks live at the end, at the peak or at a snapshot (none)",
+     "which lifetimes get a row of their own: all of them up to 100,000 (auto), all (all), or "
+     "only those of blocks live at the end or at a snapshot (none)",
      "auto"},
     {"mmap-min", 0, "SIZE", "record the program's own mappings from this size on; 0 = none",
      "64KiB"},

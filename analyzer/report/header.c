@@ -118,7 +118,7 @@ static void say_lifetimes(struct wh_store *store, struct wh_output *out) {
     else
         wh_output_fact_text(
             out, "allocation_rows", "lifetimes",
-            folded ? "rows for blocks live at the end or at a peak, the others as exact "
+            folded ? "rows for blocks live at the end or a snapshot, the others as exact "
                      "sums (whoholds expand)"
                    : "every one has its row");
     free(rows);

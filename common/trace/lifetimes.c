@@ -150,9 +150,10 @@ static struct wh_fold *fold_slot(struct wh_fold *slots, size_t capacity,
 
 static int folds_grow(struct wh_folds *f) {
     size_t capacity = f->capacity ? f->capacity * 2 : 1024;
-    struct wh_fold *slots = calloc(capacity, sizeof *slots);
+    struct wh_fold *slots = aligned_alloc(sizeof *slots, capacity * sizeof *slots);
     if (!slots)
         return -1;
+    memset(slots, 0, capacity * sizeof *slots);
     for (size_t i = 0; i < f->capacity; i++)
         if (f->slots[i].used)
             *fold_slot(slots, capacity, &f->slots[i]) = f->slots[i];
@@ -162,7 +163,7 @@ static int folds_grow(struct wh_folds *f) {
     return 0;
 }
 
-int wh_folds_add(struct wh_folds *f, const struct wh_fold *one) {
+static int put(struct wh_folds *f, const struct wh_fold *one) {
     if (f->count >= f->capacity - f->capacity / 4 && folds_grow(f))
         return -1;
     struct wh_fold *s = fold_slot(f->slots, f->capacity, one);
@@ -175,6 +176,31 @@ int wh_folds_add(struct wh_folds *f, const struct wh_fold *one) {
     s->objects += one->objects;
     s->bytes += one->bytes;
     s->lifetime_ns += one->lifetime_ns;
+    s->peak_objects += one->peak_objects;
+    s->peak_bytes += one->peak_bytes;
+    return 0;
+}
+
+static int put_oldest(struct wh_folds *f) {
+    const struct wh_fold *oldest = &f->ahead[f->ahead_at];
+    f->ahead_at = (f->ahead_at + 1) % WH_FOLDS_AHEAD;
+    f->ahead_count--;
+    return put(f, oldest);
+}
+
+int wh_folds_add(struct wh_folds *f, const struct wh_fold *one) {
+    if (f->ahead_count == WH_FOLDS_AHEAD && put_oldest(f))
+        return -1;
+    if (f->capacity)
+        __builtin_prefetch(&f->slots[fold_hash(one) & (f->capacity - 1)], 1);
+    f->ahead[(f->ahead_at + f->ahead_count++) % WH_FOLDS_AHEAD] = *one;
+    return 0;
+}
+
+int wh_folds_settle(struct wh_folds *f) {
+    while (f->ahead_count)
+        if (put_oldest(f))
+            return -1;
     return 0;
 }
 

@@ -13,6 +13,8 @@ struct process {
     struct process *next;
     uint32_t id;
     uint64_t peak_number, peak_ticks, snapshot_number;
+    bool is_done;                   /* its peak is known: */
+    uint64_t done_peak_ticks;       /* without what it inherited, if it ended by exec */
     uint64_t peak_serial;           /* of the candidates */
     struct wh_lifetimes candidates; /* live at that peak, dead since */
     struct wh_lifetimes inherited;  /* deaths of inherited blocks: dropped if it ends by exec */
@@ -76,8 +78,9 @@ static struct process *process_of(struct wh_derive *d, uint32_t id) {
 /* --- deciding
  * -------------------------------------------------------------------------------------- */
 
-static int fold(struct wh_derive *d, const struct wh_lifetime *life) {
-    if (life->is_inherited) /* not made here: no sum of this process counts it */
+static int fold(struct wh_derive *d, const struct wh_lifetime *life, bool at_peak) {
+    bool is_own = !life->is_inherited; /* else not made here, but perhaps of this process's peak */
+    if (!is_own && !at_peak)
         return 0;
     uint64_t birth = wh_clock_ns(&d->clock, life->block.birth_ticks);
     uint64_t death = wh_clock_ns(&d->clock, life->death.ticks);
@@ -88,9 +91,11 @@ static int fold(struct wh_derive *d, const struct wh_lifetime *life) {
         .thread = life->block.thread,
         .second = (uint32_t)(birth / 1000000000u),
         .size_log2 = wh_size_log2(life->block.size),
-        .objects = 1,
-        .bytes = life->block.size,
-        .lifetime_ns = death > birth ? death - birth : 0,
+        .objects = is_own,
+        .bytes = is_own ? life->block.size : 0,
+        .lifetime_ns = is_own && death > birth ? death - birth : 0,
+        .peak_objects = at_peak,
+        .peak_bytes = at_peak ? life->block.size : 0,
     };
     return wh_folds_add(&d->folds, &one);
 }
@@ -100,10 +105,15 @@ static int fold_all(struct wh_derive *d, struct wh_lifetimes *list) {
     struct wh_lifetime life;
     wh_lifetimes_start(list, &c);
     while (wh_lifetimes_next(list, &c, &life))
-        if (fold(d, &life))
+        if (fold(d, &life, false))
             return -1;
     wh_lifetimes_clear(list);
     return 0;
+}
+
+/* Of one that died after the last peak: was it live at the one that counts? */
+static bool is_of_peak(const struct process *p, const struct wh_lifetime *life) {
+    return life->block.birth_ticks <= p->done_peak_ticks && life->death.ticks >= p->done_peak_ticks;
 }
 
 /* Folding mode: a row, a sum, or not known yet. */
@@ -112,7 +122,9 @@ static int decide(struct wh_derive *d, struct process *p, const struct wh_lifeti
     if (!life->is_freed || number <= p->snapshot_number)
         return wh_lifetimes_add(&d->rows, life);
     if (number > p->peak_number || life->death.ticks < p->peak_ticks)
-        return fold(d, life);
+        return fold(d, life, false);
+    if (p->is_done)
+        return fold(d, life, is_of_peak(p, life));
     return wh_lifetimes_add(&p->candidates, life);
 }
 
@@ -283,16 +295,20 @@ static int next_fold(void *arg, struct wh_cell *cells) {
     wh_cell_int(&cells[6], (int64_t)f->objects);
     wh_cell_int(&cells[7], (int64_t)f->bytes);
     wh_cell_int(&cells[8], (int64_t)f->lifetime_ns);
+    wh_cell_int(&cells[9], (int64_t)f->peak_objects);
+    wh_cell_int(&cells[10], (int64_t)f->peak_bytes);
     return 1;
 }
 
 static int write_folds(struct wh_derive *d, struct wh_error *error) {
     struct fold_writer w = {.folds = &d->folds};
+    if (wh_folds_settle(&d->folds))
+        return wh_fail(error, WH_ESYSTEM, "out of memory");
     if (!d->folds.count)
         return 0;
     int rc = wh_store_insert(d->store, "folded",
                              "process_id, stack_id, free_stack_id, thread_id, size_class, second,"
-                             " objects, bytes, lifetime_ns",
+                             " objects, bytes, lifetime_ns, peak_objects, peak_bytes",
                              next_fold, &w, error);
     wh_folds_release(&d->folds);
     return rc;
@@ -355,9 +371,13 @@ static int next_point(void *arg, struct wh_cell *cells) {
     return 1;
 }
 
-/* The blocks that waited for the end of their process. */
-static int settle_rest(struct wh_derive *d, struct process *p, bool replaced) {
+/* The blocks that waited for the end of their process. An image that ended by exec has a peak of
+ * its own, without what it inherited. */
+static int settle_rest(struct wh_derive *d, struct process *p, const struct wh_ledger *sums,
+                       bool replaced) {
     struct wh_lifetimes_cursor c;
+    p->is_done = true;
+    p->done_peak_ticks = sums->peak_ticks;
     struct wh_lifetime life;
     wh_lifetimes_start(&p->inherited, &c);
     while (!replaced && wh_lifetimes_next(&p->inherited, &c, &life))
@@ -366,7 +386,7 @@ static int settle_rest(struct wh_derive *d, struct process *p, bool replaced) {
     wh_lifetimes_clear(&p->inherited);
     wh_lifetimes_start(&p->candidates, &c);
     while (wh_lifetimes_next(&p->candidates, &c, &life))
-        if (wh_lifetimes_add(&d->rows, &life))
+        if (fold(d, &life, is_of_peak(p, &life)))
             return -1;
     wh_lifetimes_clear(&p->candidates);
     return 0;
@@ -375,7 +395,7 @@ static int settle_rest(struct wh_derive *d, struct process *p, bool replaced) {
 int wh_derive_process(struct wh_derive *d, struct wh_pair *pair, bool replaced,
                       struct wh_error *error) {
     struct process *p = refresh(d, pair);
-    if (!p || settle_rest(d, p, replaced))
+    if (!p || settle_rest(d, p, wh_pair_sums(pair, replaced), replaced))
         return wh_fail(error, WH_ESYSTEM, "out of memory");
     struct site_writer sites = {.ledger = wh_pair_sums(pair, replaced),
                                 .process_id = pair->process_id};

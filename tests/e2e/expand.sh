@@ -41,6 +41,9 @@ grep -q "ended early: the recorder was killed" "$TMP/out" || fail "the report do
 timeout 100 "$WHOHOLDS" record -q --materialize=none -o "$TMP/folded.db" -- "$PROGRAMS/t_threads" >/dev/null
 check_eq live "$(q "$TMP/folded.db" "SELECT value FROM trace WHERE key = 'allocation_rows'")" "rows before"
 conserve "$TMP/folded.db"
+check_eq "$(q "$TMP/folded.db" "SELECT sum(peak_objects), sum(peak_space) FROM site")" \
+    "$(q "$TMP/folded.db" "SELECT sum(peak_objects), sum(peak_space) FROM size_total")" "the peak by site and by size"
+check_ge 1 "$(q "$TMP/folded.db" "SELECT sum(peak_objects) FROM folded")" "blocks of the peak that are in sums"
 made=$(q "$TMP/folded.db" "SELECT sum(alloc_objects), sum(alloc_space) FROM site")
 "$WHOHOLDS" expand -q "$TMP/folded.db" || fail "expand of a folded file"
 check_eq all "$(q "$TMP/folded.db" "SELECT value FROM trace WHERE key = 'allocation_rows'")" "rows after"
