@@ -7,6 +7,7 @@
  * runs on this thread's stack, so it must never return; all signals are blocked meanwhile. */
 #include <linux/futex.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -21,6 +22,15 @@ static void say(long copy) {
     atomic_compare_exchange_strong(&slot->request, &expected, WH_REQUEST_COPIED);
 }
 
+/* Ends this process by `number`, which under the filter of a tracer that we are hidden from (strace
+ * --seccomp-bpf) is refused: a fault ends it then. */
+static _Noreturn void end(long number) {
+    wh_sys1(number, 0);
+    wh_sys1(SYS_exit_group, 0);
+    wh_sys2(SYS_kill, wh_sys0(SYS_getpid), SIGKILL);
+    __builtin_trap();
+}
+
 static _Noreturn __attribute__((noinline)) void be_copy(void) {
     const struct timespec pause = {0, 100000000};
     uint32_t recorder = atomic_load(&wh_process.session->recorder_pid);
@@ -29,8 +39,7 @@ static _Noreturn __attribute__((noinline)) void be_copy(void) {
     say(wh_sys0(SYS_getpid));
     while (wh_sys2(SYS_kill, recorder, 0) == 0)
         wh_sys2(SYS_nanosleep, &pause, NULL);
-    for (;;)
-        wh_sys1(SYS_exit_group, 0);
+    end(SYS_exit_group);
 }
 
 static _Noreturn __attribute__((noinline)) void be_helper(void) {
@@ -40,8 +49,7 @@ static _Noreturn __attribute__((noinline)) void be_helper(void) {
         be_copy();
     if (copy < 0)
         say(copy);
-    for (;;)
-        wh_sys1(SYS_exit, 0);
+    end(SYS_exit);
 }
 
 static __attribute__((noinline)) void make_copy(void) {

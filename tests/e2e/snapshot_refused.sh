@@ -41,9 +41,17 @@ undumpable api 3 cooperative api/mine,exit/exit
 undumpable term 143 cooperative signal/SIGTERM
 traced api 3 cooperative api/mine,exit/exit
 traced term 143 cooperative signal/SIGTERM
+filtered api 3 cooperative api/mine,exit/exit
+filtered term 143 cooperative signal/SIGTERM
 seccomp api 3 stop api/mine,exit/exit
 seccomp term 143 stop signal/SIGTERM
 WAYS
+
+# No copy outlives its snapshot, whatever is refused to it.
+nobody_left() {
+    ! pgrep -f "^$program " >"$TMP/left"
+}
+wait_for 10 nobody_left || fail "left behind: $(ps -o pid,stat,args -p "$(paste -sd, "$TMP/left")")"
 
 # From outside: one sentence, and the program does not notice.
 mkfifo "$TMP/in"
