@@ -8,28 +8,38 @@ static const struct wh_option options[] = {
     {"holder", 'o', "TEXT", "only rows whose holder contains TEXT", ""},
     {"hidden", 0, NULL, "only rows whose holder the creator's stack does not explain", NULL},
     {"roots", 'r', NULL, "by root variable instead of by path", NULL},
+    WH_OPTION_RUNTIME,
     {"limit", 'n', "N", "rows", "30"},
     WH_OPTION_FORMAT,
     {0},
 };
 
+/* ?1 snapshot, ?2 limit, ?3 creator, ?4 holder, ?5 hidden, ?6 rows that the runtime's are left out
+ * of. */
+#define GAP_ROWS                                                                                   \
+    "FROM gap g JOIN snapshot s ON s.id = g.snapshot_id WHERE g.snapshot_id = ?1 "                 \
+    "AND instr(g.creator, ?3) > 0 AND instr(g.holder, ?4) > 0 AND g.hidden >= ?5 "
+#define IS_FOLDED "(" WH_IS_RUNTIME("g.holder") " AND g.bytes < " WH_RUNTIME_BYTES ")"
+
 static const char by_path_sql[] =
     "SELECT g.bytes, CAST(g.bytes AS REAL) / max(s.live_bytes, 1), g.objects, g.retained_bytes, "
-    "g.amplification, "
-    "g.hidden, g.creator, g.acquirer, g.holder FROM gap g JOIN snapshot s ON s.id = g.snapshot_id "
-    "WHERE g.snapshot_id = ?1 AND instr(g.creator, ?3) > 0 AND instr(g.holder, ?4) > 0 AND "
-    "g.hidden >= ?5 "
-    "ORDER BY g.bytes DESC, g.rowid LIMIT ?2";
+    "g.amplification, g.hidden, g.creator, g.acquirer, g.holder " GAP_ROWS
+    "AND NOT (?6 AND " IS_FOLDED ") ORDER BY g.bytes DESC, g.rowid LIMIT ?2";
 
 static const char by_root_sql[] =
     "SELECT sum(g.bytes), CAST(sum(g.bytes) AS REAL) / max(s.live_bytes, 1), sum(g.objects), "
     "NULL, CAST(sum(CASE WHEN g.amplification IS NOT NULL THEN g.bytes END) AS REAL) / "
     "sum(CASE WHEN g.amplification IS NOT NULL THEN g.bytes / g.amplification END), "
-    "max(g.hidden), g.creator, g.acquirer, coalesce(g.root, g.holder) FROM gap g "
-    "JOIN snapshot s ON s.id = g.snapshot_id WHERE g.snapshot_id = ?1 AND instr(g.creator, ?3) > 0 "
-    "AND instr(coalesce(g.root, g.holder), ?4) > 0 AND g.hidden >= ?5 "
+    "max(g.hidden), g.creator, g.acquirer, coalesce(g.root, g.holder) " GAP_ROWS
+    "AND NOT (?6 AND " IS_FOLDED ") "
     "GROUP BY g.creator, g.acquirer, coalesce(g.root, g.holder) ORDER BY 1 DESC, g.creator, 9 "
     "LIMIT ?2";
+
+/* All that the other two leave out, as one row; none when that is nothing. */
+static const char runtime_sql[] =
+    "SELECT sum(g.bytes), CAST(sum(g.bytes) AS REAL) / max(s.live_bytes, 1), sum(g.objects), NULL, "
+    "NULL, 0, '', NULL, '[runtime] ' || count(*) || ' row' || iif(count(*) = 1, '', 's') || "
+    "', see --runtime' " GAP_ROWS "AND ?6 AND " IS_FOLDED " HAVING count(*) > 0";
 
 static const struct wh_column columns[] = {
     {"bytes", WH_COLUMN_BYTES, NULL, 0},
@@ -43,15 +53,27 @@ static const struct wh_column columns[] = {
     {"holder", WH_COLUMN_TEXT, "held by", 120},
 };
 
-static int print_rows(struct wh_call *call, struct wh_store *store, struct wh_output *out,
-                      int64_t snapshot) {
+static void put_row(struct wh_output *out, const struct wh_query *q) {
+    wh_table_int(out, wh_query_int(q, 0));
+    wh_table_real(out, wh_query_real(q, 1));
+    wh_table_int(out, wh_query_int(q, 2));
+    if (wh_query_type(q, 3) == WH_CELL_NULL)
+        wh_table_null(out);
+    else
+        wh_table_int(out, wh_query_int(q, 3));
+    if (wh_query_type(q, 4) == WH_CELL_NULL)
+        wh_table_null(out);
+    else
+        wh_table_real(out, wh_query_real(q, 4));
+    wh_table_int(out, wh_query_int(q, 5));
+    for (int i = 6; i < 9; i++)
+        wh_table_text(out, wh_query_text(q, i));
+}
+
+static int put_rows(struct wh_call *call, struct wh_store *store, struct wh_output *out,
+                    int64_t snapshot, int64_t limit, const char *sql) {
     struct wh_query *q;
-    int64_t limit = 0;
-    int rc = wh_arguments_int(&call->args, "limit", 1, INT32_MAX, &limit, &call->error);
-    if (!rc)
-        rc =
-            wh_query_open(store, wh_arguments_has(&call->args, "roots") ? by_root_sql : by_path_sql,
-                          &q, &call->error);
+    int rc = wh_query_open(store, sql, &q, &call->error);
     if (rc)
         return rc;
     wh_query_bind_int(q, 1, snapshot);
@@ -59,25 +81,25 @@ static int print_rows(struct wh_call *call, struct wh_store *store, struct wh_ou
     wh_query_bind_text(q, 3, wh_arguments_text(&call->args, "creator"));
     wh_query_bind_text(q, 4, wh_arguments_text(&call->args, "holder"));
     wh_query_bind_int(q, 5, wh_arguments_has(&call->args, "hidden"));
-    wh_table_begin(out, "gap", columns, sizeof columns / sizeof *columns);
-    while ((rc = wh_query_step(q, &call->error)) > 0) {
-        wh_table_int(out, wh_query_int(q, 0));
-        wh_table_real(out, wh_query_real(q, 1));
-        wh_table_int(out, wh_query_int(q, 2));
-        if (wh_query_type(q, 3) == WH_CELL_NULL)
-            wh_table_null(out);
-        else
-            wh_table_int(out, wh_query_int(q, 3));
-        if (wh_query_type(q, 4) == WH_CELL_NULL)
-            wh_table_null(out);
-        else
-            wh_table_real(out, wh_query_real(q, 4));
-        wh_table_int(out, wh_query_int(q, 5));
-        for (int i = 6; i < 9; i++)
-            wh_table_text(out, wh_query_text(q, i));
-    }
-    wh_table_end(out);
+    wh_query_bind_int(q, 6, wh_call_folds_runtime(call));
+    while ((rc = wh_query_step(q, &call->error)) > 0)
+        put_row(out, q);
     wh_query_close(q);
+    return rc;
+}
+
+static int print_rows(struct wh_call *call, struct wh_store *store, struct wh_output *out,
+                      int64_t snapshot) {
+    int64_t limit = 0;
+    int rc = wh_arguments_int(&call->args, "limit", 1, INT32_MAX, &limit, &call->error);
+    if (rc)
+        return rc;
+    wh_table_begin(out, "gap", columns, sizeof columns / sizeof *columns);
+    rc = put_rows(call, store, out, snapshot, limit,
+                  wh_arguments_has(&call->args, "roots") ? by_root_sql : by_path_sql);
+    if (!rc)
+        rc = put_rows(call, store, out, snapshot, limit, runtime_sql);
+    wh_table_end(out);
     return rc;
 }
 
@@ -128,6 +150,12 @@ const struct wh_command wh_command_gap = {
             "`retained` is what would be freed with the row's blocks, `pin` the bytes of the "
             "blocks against those "
             "that the references to them can reach by their own length.\n"
+            "\n"
+            "What the C and C++ runtime keeps for itself (buffers of stdio, locales, the loader's "
+            "tables; named "
+            "`[libc.so.6] ...`) is one last row in text; a megabyte or more of it has its own "
+            "rows: that is the "
+            "program's, streams that were never closed for instance.\n"
             "\n"
             " whoholds gap trace.db\n"
             " whoholds gap --hidden --limit=10 trace.db\n"

@@ -9,6 +9,7 @@ static const struct wh_option options[] = {
     WH_OPTION_SNAPSHOT,
     {"since", 0, "N|LABEL", "an earlier snapshot: adds what each holder grew by since then", NULL},
     {"paths", 'p', NULL, "by grouped path instead of by root variable", NULL},
+    WH_OPTION_RUNTIME,
     {"limit", 'n', "N", "rows", "30"},
     WH_OPTION_FORMAT,
     {0},
@@ -16,7 +17,7 @@ static const struct wh_option options[] = {
 
 /* One row per root name: threads' like-named roots are added up. Blocks, creators and pins come
  * from the blocks whose strongest path begins there. ?1 snapshot, ?2 limit, ?3 earlier snapshot or
- * NULL. */
+ * NULL, ?4 are the runtime's rows left out? */
 static const char by_root_sql[] =
     "WITH r AS (SELECT name, min(kind) kind, sum(exclusive_bytes) exclusive, sum(reachable_bytes) "
     "reachable, "
@@ -45,7 +46,9 @@ static const char by_root_sql[] =
     "  r.strength, r.kind, top.creators, r.name "
     "FROM r LEFT JOIN n ON n.name = r.name LEFT JOIN top ON top.name = r.name LEFT JOIN o ON "
     "o.name = r.name "
-    "ORDER BY coalesce(r.effective, r.exclusive) DESC, r.name LIMIT ?2";
+    "WHERE NOT (?4 AND " WH_IS_RUNTIME(
+        "r.name") " AND r.exclusive < " WH_RUNTIME_BYTES ") "
+                  "ORDER BY coalesce(r.effective, r.exclusive) DESC, r.name LIMIT ?2";
 
 static const char by_path_sql[] =
     "WITH b AS (SELECT p.holder name, coalesce(s.creator, '?') creator, sum(a.size_bytes) bytes, "
@@ -67,7 +70,19 @@ static const char by_path_sql[] =
     "  CASE WHEN ?3 IS NOT NULL THEN sum(b.bytes) - coalesce(max(o.bytes), 0) END, "
     "  max(b.strength), min(b.kind), top.creators, b.name "
     "FROM b LEFT JOIN top ON top.name = b.name LEFT JOIN o ON o.name = b.name GROUP BY b.name "
-    "ORDER BY sum(b.bytes) DESC, b.name LIMIT ?2";
+    "HAVING NOT (?4 AND " WH_IS_RUNTIME("b.name") " AND sum(b.bytes) < " WH_RUNTIME_BYTES ") "
+                                                  "ORDER BY sum(b.bytes) DESC, b.name LIMIT ?2";
+
+/* All that the two leave out, as one row. */
+static const char runtime_sql[] =
+    "SELECT sum(r.exclusive_bytes), NULL, NULL, (SELECT count(*) FROM held h JOIN root t ON t.id = "
+    "  h.root_id WHERE h.snapshot_id = ?1 AND " WH_IS_RUNTIME(
+        "t.name") "), NULL, NULL, 1, "
+                  "'global', NULL, '[runtime] ' || count(DISTINCT r.name) || ' variables, see "
+                  "--runtime' "
+                  "FROM root r WHERE r.snapshot_id = ?1 AND ?4 "
+                  "AND " WH_IS_RUNTIME("r.name") " AND r.exclusive_bytes < " WH_RUNTIME_BYTES
+                                                 " HAVING count(*) > 0";
 
 static const struct wh_column columns[] = {
     {"exclusive_bytes", WH_COLUMN_BYTES, "exclusive", 0},
@@ -98,53 +113,75 @@ static void put_cell(struct wh_output *out, const struct wh_query *q, int column
     }
 }
 
-static int print_holders(struct wh_call *call, struct wh_store *store, struct wh_output *out,
-                         int64_t snapshot, int64_t since) {
+static int put_rows(struct wh_call *call, struct wh_store *store, struct wh_output *out,
+                    int64_t snapshot, int64_t since, const char *sql) {
     struct wh_query *q;
     int64_t limit = 0;
-    int by_path = wh_arguments_has(&call->args, "paths");
     int rc = wh_arguments_int(&call->args, "limit", 1, INT32_MAX, &limit, &call->error);
     if (!rc)
-        rc = wh_query_open(store, by_path ? by_path_sql : by_root_sql, &q, &call->error);
+        rc = wh_query_open(store, sql, &q, &call->error);
     if (rc)
         return rc;
     wh_query_bind_int(q, 1, snapshot);
     wh_query_bind_int(q, 2, limit);
     if (since)
         wh_query_bind_int(q, 3, since);
-    wh_table_begin(out, "holders", columns, sizeof columns / sizeof *columns);
+    wh_query_bind_int(q, 4, wh_call_folds_runtime(call));
     while ((rc = wh_query_step(q, &call->error)) > 0)
         for (int i = 0; i < 10; i++)
             put_cell(out, q, i);
-    wh_table_end(out);
     wh_query_close(q);
     return rc;
 }
 
-/* What no single holder keeps, by the sets that do. */
-static int print_shares(struct wh_call *call, struct wh_store *store, struct wh_output *out,
-                        int64_t snapshot) {
+static int print_holders(struct wh_call *call, struct wh_store *store, struct wh_output *out,
+                         int64_t snapshot, int64_t since) {
+    wh_table_begin(out, "holders", columns, sizeof columns / sizeof *columns);
+    int rc = put_rows(call, store, out, snapshot, since,
+                      wh_arguments_has(&call->args, "paths") ? by_path_sql : by_root_sql);
+    if (!rc)
+        rc = put_rows(call, store, out, snapshot, since, runtime_sql);
+    wh_table_end(out);
+    return rc;
+}
+
+static void begin_shares(struct wh_output *out, int *opened) {
     static const struct wh_column share_columns[] = {
         {"bytes", WH_COLUMN_BYTES, NULL, 0},
         {"objects", WH_COLUMN_COUNT, "blocks", 0},
         {"holder_count", WH_COLUMN_COUNT, "holders", 0},
         {"holders", WH_COLUMN_TEXT, "shared by", 120},
     };
+    if ((*opened)++)
+        return;
+    wh_output_title(out, "Shared: kept by two or more independent holders");
+    wh_table_begin(out, "shared", share_columns, sizeof share_columns / sizeof *share_columns);
+}
+
+/* What no single holder keeps, by the sets that do. */
+static int print_shares(struct wh_call *call, struct wh_store *store, struct wh_output *out,
+                        int64_t snapshot) {
     struct wh_query *q;
     int rc = wh_query_open(
         store,
         "SELECT bytes, objects, holder_count, holders FROM share_group WHERE snapshot_id = ?1 "
-        "ORDER BY bytes DESC, holders LIMIT 20",
+        "AND NOT (?2 AND " WH_IS_RUNTIME("holders") " AND bytes < " WH_RUNTIME_BYTES ") "
+                                                    "ORDER BY bytes DESC, holders LIMIT 20",
         &q, &call->error);
     if (rc)
         return rc;
     wh_query_bind_int(q, 1, snapshot);
-    wh_output_title(out, "Shared: kept by two or more independent holders");
-    wh_table_begin(out, "shared", share_columns, sizeof share_columns / sizeof *share_columns);
-    while ((rc = wh_query_step(q, &call->error)) > 0)
+    wh_query_bind_int(q, 2, wh_call_folds_runtime(call));
+    int opened = 0;
+    if (out->format != WH_FORMAT_TEXT)
+        begin_shares(out, &opened);
+    while ((rc = wh_query_step(q, &call->error)) > 0) {
+        begin_shares(out, &opened);
         for (int i = 0; i < 4; i++)
             put_cell(out, q, i);
-    wh_table_end(out);
+    }
+    if (opened)
+        wh_table_end(out);
     wh_query_close(q);
     return rc;
 }

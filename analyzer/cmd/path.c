@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "analyzer/holder/card.h"
+#include "base/string.h"
 #include "base/units.h"
 #include "snapshot_call.h"
 
@@ -30,23 +31,53 @@ static const struct wh_column hop_columns[] = {
     {"class", WH_COLUMN_TEXT, NULL, 0},
     {"why", WH_COLUMN_TEXT, NULL, 70},
     {"source", WH_COLUMN_TEXT, "in", 80},
-    {"text", WH_COLUMN_TEXT, "reads", 160},
+    {"text", WH_COLUMN_TEXT, "reads", 80},
 };
 
-static void put_hop(struct wh_output *out, int path, int number, const struct wh_hop *hop) {
-    wh_table_int(out, path);
-    wh_table_int(out, number);
-    if (hop->slot)
-        wh_table_int(out, (int64_t)hop->slot);
+#define PLAIN_TEXT 2048
+#define STACK_TOP  20 /* frames of a deep stack that people see: these and the outermost */
+#define STACK_END  5
+
+static void put_number(struct wh_output *out, uint64_t value) {
+    if (value)
+        wh_table_int(out, (int64_t)value);
     else
         wh_table_null(out);
+}
+
+/* For people: what the hop adds to the path, and below it where that lies and why it counts. */
+static void say_hop(struct wh_output *out, int number, const struct wh_hop *hop) {
+    const char *step = *hop->step ? hop->step : hop->text;
+    char reads[PLAIN_TEXT], source[PLAIN_TEXT], sees[WH_UNITS_TEXT], slot[32] = "", inside[32] = "";
+    if (strncmp(step, " → ", strlen(" → ")) == 0)
+        step++;
+    wh_text_sanitize(reads, sizeof reads, step, strlen(step));
+    wh_text_sanitize(source, sizeof source, hop->source, strlen(hop->source));
+    if (hop->slot)
+        snprintf(slot, sizeof slot, " at 0x%llx", (unsigned long long)hop->slot);
+    if (hop->to_offset)
+        snprintf(inside, sizeof inside, " + %llu", (unsigned long long)hop->to_offset);
+    wh_output_say(out, "%3d  %s", number, reads);
+    wh_output_say(out, "     %s,%s -> 0x%llx%s", source, slot, (unsigned long long)hop->target,
+                  inside);
+    wh_output_say(out, "     %s: %s%s%s", wh_class_name(hop->edge_class),
+                  wh_class_reason(hop->edge_class, hop->evidence),
+                  hop->visible ? ", which sees " : "",
+                  hop->visible ? wh_format_bytes(sees, (int64_t)hop->visible) : "");
+}
+
+static void put_hop(struct wh_output *out, int path, int number, const struct wh_hop *hop) {
+    if (out->format == WH_FORMAT_TEXT) {
+        say_hop(out, number, hop);
+        return;
+    }
+    wh_table_int(out, path);
+    wh_table_int(out, number);
+    put_number(out, hop->slot);
     wh_table_int(out, (int64_t)hop->from_offset);
     wh_table_int(out, (int64_t)hop->target);
     wh_table_int(out, (int64_t)hop->to_offset);
-    if (hop->visible)
-        wh_table_int(out, (int64_t)hop->visible);
-    else
-        wh_table_null(out);
+    put_number(out, hop->visible);
     wh_table_text(out, wh_class_name(hop->edge_class));
     wh_table_text(out, wh_class_reason(hop->edge_class, hop->evidence));
     wh_table_text(out, hop->source);
@@ -61,17 +92,20 @@ static int print_paths(struct wh_call *call, struct wh_holding *h, struct wh_out
     int rc = wh_arguments_int(&call->args, "paths", 1, PATHS_MAX, &wanted, &call->error);
     if (!rc)
         rc = wh_card_paths(h, block, (uint32_t)wanted, paths, &count, &call->error);
-    wh_output_title(out, count > 1 ? "Paths that have no step in common, the strongest first"
-                                   : "Strongest path");
-    wh_table_begin(out, "hops", hop_columns, sizeof hop_columns / sizeof *hop_columns);
+    int is_text = out->format == WH_FORMAT_TEXT;
+    if (!is_text)
+        wh_table_begin(out, "hops", hop_columns, sizeof hop_columns / sizeof *hop_columns);
     for (uint32_t i = 0; i < count && !rc; i++) {
         struct wh_hop *hops = NULL;
+        wh_output_title(out, i == 0 ? "Strongest path, from the root down"
+                                    : "Another path, with no step in common");
         rc = wh_card_hops(h, paths[i].steps, paths[i].length, &hops, &call->error);
         for (uint32_t k = 0; k < paths[i].length && !rc; k++)
             put_hop(out, (int)i + 1, (int)k + 1, &hops[k]);
         free(hops);
     }
-    wh_table_end(out);
+    if (!is_text)
+        wh_table_end(out);
     for (uint32_t i = 0; i < count; i++)
         wh_graph_path_release(&paths[i]);
     return rc;
@@ -80,18 +114,21 @@ static int print_paths(struct wh_call *call, struct wh_holding *h, struct wh_out
 /* References that are too weak to take part in naming the holder. */
 static int print_weak(struct wh_call *call, struct wh_holding *h, struct wh_output *out,
                       uint32_t block) {
-    int rc = 0, count = 0;
-    wh_output_title(out, "Also referred to, weakly");
-    wh_table_begin(out, "weak", hop_columns, sizeof hop_columns / sizeof *hop_columns);
+    int rc = 0, count = 0, is_text = out->format == WH_FORMAT_TEXT;
+    if (!is_text)
+        wh_table_begin(out, "weak", hop_columns, sizeof hop_columns / sizeof *hop_columns);
     for (uint64_t i = 0; i < h->heap.edge_count && !rc && count < LIST_MAX; i++) {
         struct wh_hop hop;
         if (h->heap.edges[i].to != block || wh_holding_kept(h, i))
             continue;
         rc = wh_card_reference(h, (uint32_t)i, &hop, &call->error);
+        if (!rc && !count)
+            wh_output_title(out, "Also referred to, too weakly to count");
         if (!rc)
             put_hop(out, 0, ++count, &hop);
     }
-    wh_table_end(out);
+    if (!is_text)
+        wh_table_end(out);
     return rc;
 }
 
@@ -105,8 +142,17 @@ static void print_stack(const struct wh_holding *h, struct wh_output *out, uint3
     struct wh_frame f;
     wh_output_title(out, "Created by");
     wh_table_begin(out, "stack", columns, sizeof columns / sizeof *columns);
-    for (size_t i = 0;
-         i < wh_frames_depth(h->frames, stack) && wh_frames_get(h->frames, stack, i, &f); i++) {
+    size_t depth = wh_frames_depth(h->frames, stack);
+    int is_cut = out->format == WH_FORMAT_TEXT && depth > STACK_TOP + STACK_END + 1;
+    for (size_t i = 0; i < depth && wh_frames_get(h->frames, stack, i, &f); i++) {
+        if (is_cut && i == STACK_TOP) {
+            wh_table_null(out);
+            wh_table_text(out, "… (--format=json has all)");
+            for (int k = 0; k < 3; k++)
+                wh_table_null(out);
+        }
+        if (is_cut && i >= STACK_TOP && i + STACK_END < depth)
+            continue;
         wh_table_int(out, (int64_t)i);
         wh_table_text(out, f.function);
         wh_table_text(out, f.file);
@@ -162,8 +208,7 @@ static void print_facts(struct wh_holding *h, struct wh_output *out, uint32_t bl
     wh_output_fact_text(out, "state", "State", lost[h->graph.lost_state[block]]);
     wh_output_fact_text(out, "holder", "Held by", wh_holding_holder(h, block));
     if (row != WH_PATH_NONE && h->paths.rows[row].keeper)
-        wh_output_fact_text(out, "keeper", "Keeper that the creator's stack does not explain",
-                            h->paths.rows[row].keeper);
+        wh_output_fact_text(out, "keeper", "Keeper (not on that stack)", h->paths.rows[row].keeper);
     wh_output_fact_number(out, "holders", "Independent holders", WH_COLUMN_COUNT,
                           wh_holding_is_shared(h, block)
                               ? wh_graph_holders(&h->graph, block)

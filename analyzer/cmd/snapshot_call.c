@@ -107,6 +107,12 @@ int wh_call_need_rows(struct wh_call *call, struct wh_store **store, int64_t sna
     return rc ? rc : wh_holder_complete(*store, snapshot, &call->error);
 }
 
+int wh_call_folds_runtime(const struct wh_call *call) {
+    const char *format = wh_arguments_text(&call->args, "format");
+    return !wh_arguments_has(&call->args, "runtime") &&
+           (!format || strcmp(format, wh_format_words[WH_FORMAT_TEXT]) == 0);
+}
+
 int wh_call_finish(struct wh_call *call, struct wh_output *out, struct wh_store *store, int rc) {
     int finished = wh_output_finish(out, rc ? NULL : &call->error);
     wh_store_close(store);

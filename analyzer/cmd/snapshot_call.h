@@ -33,6 +33,19 @@ int wh_call_find_snapshot(struct wh_call *call, struct wh_store *store, const ch
  * writing; *store may be NULL after a failure. */
 int wh_call_need_rows(struct wh_call *call, struct wh_store **store, int64_t snapshot);
 
+/* SQL: is a holder's name the C or C++ runtime's own ("[libc.so.6] map")? */
+#define WH_IS_RUNTIME(column) "(" column " GLOB '[[]*' OR " column " GLOB 'shared: [[]*')"
+
+/* In text such holders are folded into one last row: they are many, small, and not the program's.
+ * What they keep for the program (streams that were never closed) is larger than this. */
+#define WH_RUNTIME_BYTES "1048576"
+#define WH_OPTION_RUNTIME                                                                          \
+    {                                                                                              \
+        "runtime", 0, NULL,                                                                        \
+            "list what the C and C++ runtime keeps for itself, in text a single row", NULL         \
+    }
+int wh_call_folds_runtime(const struct wh_call *call);
+
 /* Ends a result: the output's own failure counts when there was none before. */
 int wh_call_finish(struct wh_call *call, struct wh_output *out, struct wh_store *store, int rc);
 

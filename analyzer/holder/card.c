@@ -141,7 +141,8 @@ int wh_card_hops(struct wh_holding *h, const uint32_t *edges, uint32_t count, st
         fill(h, e, &hops[i]);
         hops[i].source = source_text(h, e, edges[i]);
         hops[i].text = path.failed ? NULL : wh_names_intern(&h->texts, path.data);
-        if (!hops[i].text || !hops[i].source)
+        hops[i].step = wh_names_intern(&h->texts, step);
+        if (!hops[i].text || !hops[i].step || !hops[i].source)
             status = wh_fail(error, WH_ESYSTEM, "no memory for a path of %u steps", count);
         if (reading.is_typed && reading.type && hops[i].edge_class == WH_EDGE_START)
             hops[i].edge_class =
@@ -164,7 +165,7 @@ int wh_card_reference(struct wh_holding *h, uint32_t edge, struct wh_hop *ret,
     *ret = (struct wh_hop){0};
     fill(h, e, ret);
     ret->source = source_text(h, e, edge);
-    ret->text = "";
+    ret->text = ret->step = "";
     if (!(e->from & WH_FROM_ROOT) && h->paths.row_of[e->from] != WH_PATH_NONE)
         ret->text = h->paths.rows[h->paths.row_of[e->from]].text;
     return ret->source ? 0 : wh_fail(error, WH_ESYSTEM, "no memory for a reference");

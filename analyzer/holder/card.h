@@ -8,6 +8,7 @@
 /* One step of a concrete path, or one reference to a block. */
 struct wh_hop {
     const char *text;   /* the slot, read from the root: "cache.buckets[7]->next->msg" */
+    const char *step;   /* what this hop adds to that: "->msg"; "" for a single reference */
     const char *source; /* what the slot lies in: "global cache", "block created by f, 64 bytes" */
     uint64_t slot;      /* its address; 0 = register */
     uint64_t target;    /* the block's first byte */

@@ -36,7 +36,7 @@ static int percent(int64_t part, int64_t whole) {
 }
 
 /* Creator and root variable with most bytes; the heaviest path between them. Shared and lost rows
- * stand for themselves. */
+ * stand for themselves. What the runtime keeps for itself, less than a megabyte, comes last. */
 static const char heaviest_sql[] =
     "WITH g AS (SELECT *, coalesce(root, holder) head FROM gap WHERE snapshot_id = ?1) "
     "SELECT creator, head, sum(objects), sum(bytes), max(bytes), count(*), "
@@ -45,7 +45,8 @@ static const char heaviest_sql[] =
     "  sum(hidden * bytes) * 2 > sum(bytes), "
     "  (SELECT holder FROM g b WHERE b.creator = g.creator AND coalesce(b.root, b.holder) = g.head "
     "   ORDER BY bytes DESC, holder LIMIT 1) "
-    "FROM g GROUP BY creator, head ORDER BY sum(bytes) DESC, creator, head LIMIT 1";
+    "FROM g GROUP BY creator, head ORDER BY (head GLOB '[[]*' OR head GLOB 'shared: [[]*') AND "
+    "sum(bytes) < 1048576, sum(bytes) DESC, creator, head LIMIT 1";
 
 /* That pair: who made it, who has it, and whether the first would lead to the second. */
 static void say_row(struct wh_text *text, const struct wh_query *q, const struct sums *s) {
@@ -124,6 +125,29 @@ static int say_idle(struct wh_text *text, struct wh_store *store, int64_t snapsh
     return rc < 0 ? rc : 0;
 }
 
+/* A program that tidies up before it ends has little left to ask about: where the rest was. */
+static int say_peak(struct wh_text *text, struct wh_store *store, int64_t snapshot_id,
+                    const struct sums *s, struct wh_error *error) {
+    struct wh_query *q;
+    int rc = wh_query_open(store,
+                           "SELECT peak_bytes FROM process WHERE id = (SELECT process_id FROM "
+                           "snapshot WHERE id = ?1)",
+                           &q, error);
+    if (rc)
+        return rc;
+    wh_query_bind_int(q, 1, snapshot_id);
+    rc = wh_query_step(q, error);
+    if (rc > 0 && s->live < wh_query_int(q, 0) / 4) {
+        char bytes[WH_UNITS_TEXT];
+        wh_text_printf(text,
+                       " At its peak the process had %s: `whoholds record --snapshot=peak` shows "
+                       "who held that.",
+                       wh_format_bytes(bytes, wh_query_int(q, 0)));
+    }
+    wh_query_close(q);
+    return rc < 0 ? rc : 0;
+}
+
 int wh_verdict(struct wh_store *store, int64_t snapshot_id, struct wh_text *text,
                struct wh_error *error) {
     struct sums s = {0};
@@ -133,7 +157,7 @@ int wh_verdict(struct wh_store *store, int64_t snapshot_id, struct wh_text *text
         return rc;
     if (s.live == 0) {
         wh_text_puts(text, "Nothing was live at this snapshot.");
-        return 0;
+        return say_peak(text, store, snapshot_id, &s, error);
     }
     rc = wh_query_open(store, heaviest_sql, &q, error);
     if (rc)
@@ -147,6 +171,8 @@ int wh_verdict(struct wh_store *store, int64_t snapshot_id, struct wh_text *text
         return rc;
     say_rest(text, &s);
     rc = say_idle(text, store, snapshot_id, error);
+    if (!rc)
+        rc = say_peak(text, store, snapshot_id, &s, error);
     if (rc)
         return rc;
     return text->failed ? wh_fail(error, WH_ESYSTEM, "no memory for the verdict") : 0;

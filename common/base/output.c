@@ -185,12 +185,11 @@ void wh_output_say(struct wh_output *out, const char *format, ...) {
     out->parts++;
 }
 
-/* Columns of the terminal; PROSE_WIDTH where there is none. */
-static size_t prose_width(FILE *file) {
+size_t wh_terminal_width(FILE *file) {
     struct winsize size;
     const char *columns = getenv("COLUMNS");
     if (!isatty(fileno(file)))
-        return PROSE_WIDTH;
+        return 0;
     if (ioctl(fileno(file), TIOCGWINSZ, &size) == 0 && size.ws_col)
         return size.ws_col;
     long given = columns ? strtol(columns, NULL, 10) : 0;
@@ -208,7 +207,8 @@ static size_t width_of(const char *s, size_t length) {
 void wh_output_paragraph(struct wh_output *out, const char *text) {
     if (out->format != WH_FORMAT_TEXT)
         return;
-    size_t at = 0, width = prose_width(out->file);
+    size_t at = 0, terminal = wh_terminal_width(out->file);
+    size_t width = terminal ? terminal : PROSE_WIDTH;
     for (const char *word = text + strspn(text, " "); *word;) {
         size_t length = strcspn(word, " "), wide = width_of(word, length);
         if (at && at + 1 + wide > width) {

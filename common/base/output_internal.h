@@ -18,6 +18,9 @@ void wh_real_raw(FILE *file, double value, const char *otherwise);
 /* json: opens the document's object on first use and separates from the part before. */
 void wh_output_part(struct wh_output *out, const char *name);
 
+/* Columns of the terminal that file is; 0 = it is none. */
+size_t wh_terminal_width(FILE *file);
+
 void wh_table_free(struct wh_output *out);
 
 #endif

@@ -89,44 +89,7 @@ static void pad(FILE *file, unsigned n) {
     fprintf(file, "%*s", (int)n, "");
 }
 
-static void put_aligned(FILE *file, const struct wh_table *t, int column, const char *text) {
-    unsigned width = width_of(text), room = t->widths[column];
-    unsigned gap = width < room ? room - width : 0;
-    int is_text =
-        t->columns[column].type == WH_COLUMN_TEXT || t->columns[column].type == WH_COLUMN_FLAG;
-    if (is_text && width == 0 && column + 1 == t->column_count)
-        return; /* no blanks at the end of a line */
-    if (column)
-        fputs("  ", file);
-    if (!is_text)
-        pad(file, gap);
-    fputs(text, file);
-    if (is_text && column + 1 < t->column_count)
-        pad(file, gap);
-}
-
-static void flush_text(struct wh_output *out) {
-    struct wh_table *t = out->table;
-    if (t->texts.failed)
-        return;
-    if (!t->header_written) {
-        t->header_written = 1;
-        fputs(out->color ? "\033[4m" : "", out->file);
-        for (int i = 0; i < t->column_count; i++)
-            put_aligned(out->file, t, i, title_of(&t->columns[i]));
-        fputs(out->color ? "\033[0m\n" : "\n", out->file);
-    }
-    for (size_t i = 0; i < t->cell_count; i++) {
-        int column = (int)(i % (size_t)t->column_count);
-        put_aligned(out->file, t, column, t->texts.data + t->cells[i]);
-        if (column + 1 == t->column_count)
-            fputc('\n', out->file);
-    }
-    t->cell_count = 0;
-    wh_text_clear(&t->texts);
-}
-
-/* Cuts the middle out of a text of more than width_max characters. */
+/* Cuts the middle out of a text of more than width_max characters: of a path both ends say most. */
 static void add_cut(struct wh_text *t, const char *s, unsigned width_max) {
     unsigned width = width_of(s), keep = width_max / 2;
     if (!width_max || width <= width_max) {
@@ -143,6 +106,85 @@ static void add_cut(struct wh_text *t, const char *s, unsigned width_max) {
         if (n <= skip_from || n > skip_to)
             wh_text_add(t, s, 1);
     }
+}
+
+static void put_aligned(FILE *file, const struct wh_table *t, int column, const char *whole) {
+    struct wh_text cut = {0};
+    if (!t->widths[column])
+        return; /* gave way */
+    add_cut(&cut, whole, t->widths[column]);
+    const char *text = cut.data && !cut.failed ? cut.data : "";
+    unsigned width = width_of(text), room = t->widths[column];
+    unsigned gap = width < room ? room - width : 0;
+    int is_text =
+        t->columns[column].type == WH_COLUMN_TEXT || t->columns[column].type == WH_COLUMN_FLAG;
+    int is_last = column + 1 == t->column_count;
+    if (!is_text || width || !is_last) { /* no blanks at the end of a line */
+        if (column)
+            fputs("  ", file);
+        if (!is_text)
+            pad(file, gap);
+        fputs(text, file);
+        if (is_text && !is_last)
+            pad(file, gap);
+    }
+    wh_text_release(&cut);
+}
+
+static int is_empty(const struct wh_table *t, int column) {
+    for (size_t i = (size_t)column; i < t->cell_count; i += (size_t)t->column_count)
+        if (t->texts.data[t->cells[i]])
+            return 0;
+    return 1;
+}
+
+#define FIT_MIN 24 /* a text narrower than this says nothing any more */
+
+/* On a terminal, columns with nothing in them and then the widest texts give way until a row fits
+ * into a line. */
+static void fit(struct wh_output *out, struct wh_table *t) {
+    size_t room = wh_terminal_width(out->file), used = 0;
+    for (int i = 0; i < t->column_count; i++)
+        used += t->widths[i] + (i ? 2u : 0u);
+    for (int i = 1; room && used > room && i < t->column_count; i++) {
+        if (!is_empty(t, i))
+            continue;
+        used -= t->widths[i] + 2u;
+        t->widths[i] = 0;
+    }
+    while (room && used > room) {
+        int widest = -1;
+        for (int i = 0; i < t->column_count; i++)
+            if (t->columns[i].type == WH_COLUMN_TEXT && t->widths[i] > FIT_MIN &&
+                (widest < 0 || t->widths[i] > t->widths[widest]))
+                widest = i;
+        if (widest < 0)
+            return;
+        t->widths[widest]--;
+        used--;
+    }
+}
+
+static void flush_text(struct wh_output *out) {
+    struct wh_table *t = out->table;
+    if (t->texts.failed)
+        return;
+    fit(out, t);
+    if (!t->header_written) {
+        t->header_written = 1;
+        fputs(out->color ? "\033[4m" : "", out->file);
+        for (int i = 0; i < t->column_count; i++)
+            put_aligned(out->file, t, i, title_of(&t->columns[i]));
+        fputs(out->color ? "\033[0m\n" : "\n", out->file);
+    }
+    for (size_t i = 0; i < t->cell_count; i++) {
+        int column = (int)(i % (size_t)t->column_count);
+        put_aligned(out->file, t, column, t->texts.data + t->cells[i]);
+        if (column + 1 == t->column_count)
+            fputc('\n', out->file);
+    }
+    t->cell_count = 0;
+    wh_text_clear(&t->texts);
 }
 
 /* A cell's text is already in t->texts from `start` on. */
