@@ -1,7 +1,8 @@
 /* Raw events of a thread as compressed rows of event_chunk, and the way back.
  *
- * data = one byte of form, then the zlib stream of the form's bytes. Form 1: the blocks as they
- * came. Everything read is checked: a chunk that lies about its size is damage, not a crash. */
+ * data = one byte of form, then what the form says. Form 1, of schema 1: the zlib stream of the
+ * blocks as they came. Form 2: columns.c. Everything read is checked: a chunk that lies about its
+ * size is damage, not a crash. */
 #include "schema/chunk.h"
 
 #include <stdbool.h>
@@ -9,51 +10,25 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "schema/columns.h"
 #include "schema/stack_map.h"
 #include "schema/store_internal.h"
 #include "trace/clock.h"
 
 #define FORM_PLAIN      1
+#define FORM_COLUMNS    2
 #define CHUNK_BYTES_MAX ((int64_t)1 << 30)
 
 /* --- writing ------------------------------------------------------------------------------------
  */
 
-/* Looking for repetitions takes two thirds of the time of packing and finds next to none in the
- * events of programs whose sizes and addresses are random: after a chunk that hardly shrank, the
- * next ones are only given short codes. Both are the same format. Z_OK or not. */
-static int pack(struct wh_store *store, const struct wh_chunk *chunk, unsigned char *data,
-                uLongf *bytes) {
-    enum { PLAIN_CHUNKS = 15 };
-    z_stream z = {.next_in = (unsigned char *)(uintptr_t)chunk->data,
-                  .avail_in = (uInt)chunk->bytes,
-                  .next_out = data,
-                  .avail_out = (uInt)*bytes};
-    bool search = store->plain_chunks == 0;
-    int rc = deflateInit2(&z, 1, Z_DEFLATED, 15, 8, search ? Z_DEFAULT_STRATEGY : Z_HUFFMAN_ONLY);
-    if (rc != Z_OK)
-        return rc;
-    rc = deflate(&z, Z_FINISH);
-    *bytes = z.total_out;
-    (void)deflateEnd(&z);
-    if (!search)
-        store->plain_chunks--;
-    else if (*bytes / 3 > chunk->bytes / 4)
-        store->plain_chunks = PLAIN_CHUNKS;
-    return rc == Z_STREAM_END ? Z_OK : Z_BUF_ERROR;
-}
-
 int wh_store_put_chunk(struct wh_store *store, const struct wh_chunk *chunk,
                        struct wh_error *error) {
-    uLongf bytes = compressBound(chunk->bytes);
-    unsigned char *data = malloc(bytes + 1);
-    if (!data)
-        return wh_fail(error, WH_ESYSTEM, "out of memory");
-    data[0] = FORM_PLAIN;
-    if (pack(store, chunk, data + 1, &bytes) != Z_OK) {
-        free(data);
+    unsigned char *data;
+    size_t bytes;
+    if (wh_columns_pack(&store->packer, chunk->data, chunk->bytes, 1, &data, &bytes))
         return wh_fail(error, WH_ESYSTEM, "cannot compress events: out of memory");
-    }
+    data[0] = FORM_COLUMNS;
     struct wh_query *q = NULL;
     int rc = wh_query_open(store,
                            "INSERT INTO event_chunk(process_id, thread_serial, first_ns, last_ns,"
@@ -66,11 +41,10 @@ int wh_store_put_chunk(struct wh_store *store, const struct wh_chunk *chunk,
         wh_query_bind_int(q, 4, (int64_t)chunk->last_ns);
         wh_query_bind_int(q, 5, (int64_t)chunk->events);
         wh_query_bind_int(q, 6, (int64_t)chunk->bytes);
-        wh_query_bind_blob(q, 7, data, bytes + 1);
+        wh_query_bind_blob(q, 7, data, bytes);
         rc = wh_query_step(q, error);
     }
     wh_query_close(q);
-    free(data);
     return rc;
 }
 
@@ -112,6 +86,12 @@ static int damaged(const struct wh_chunks *c, struct wh_error *error) {
                    c->store->path);
 }
 
+static int unpack_plain(const unsigned char *packed, size_t packed_bytes, unsigned char *data,
+                        size_t bytes) {
+    uLongf got = (uLongf)bytes;
+    return uncompress(data, &got, packed, packed_bytes) == Z_OK && got == bytes ? 0 : -2;
+}
+
 int wh_chunks_next(struct wh_chunks *c, struct wh_chunk *ret_chunk, struct wh_error *error) {
     int rc = wh_query_step(c->query, error);
     if (rc != 1)
@@ -119,16 +99,19 @@ int wh_chunks_next(struct wh_chunks *c, struct wh_chunk *ret_chunk, struct wh_er
     int64_t raw_bytes = wh_query_int(c->query, 5);
     size_t bytes;
     const unsigned char *data = wh_query_blob(c->query, 6, &bytes);
-    /* zlib cannot shrink to less than a thousandth: larger claims would only waste memory. */
-    if (bytes < 2 || data[0] != FORM_PLAIN || raw_bytes < 0 || raw_bytes > CHUNK_BYTES_MAX ||
-        (uint64_t)raw_bytes / 1100 > bytes)
+    if (bytes < 2 || raw_bytes < 0 || raw_bytes > CHUNK_BYTES_MAX)
         return damaged(c, error);
     free(c->data);
-    c->data = malloc((size_t)raw_bytes + 1);
+    c->data = malloc((size_t)raw_bytes + WH_COLUMNS_SPARE);
     if (!c->data)
         return wh_fail(error, WH_ESYSTEM, "out of memory");
-    uLongf got = (uLongf)raw_bytes;
-    if (uncompress(c->data, &got, data + 1, bytes - 1) != Z_OK || got != (uLongf)raw_bytes)
+    rc = data[0] == FORM_COLUMNS
+             ? wh_columns_unpack(data + 1, bytes - 1, c->data, (size_t)raw_bytes)
+         : data[0] == FORM_PLAIN ? unpack_plain(data + 1, bytes - 1, c->data, (size_t)raw_bytes)
+                                 : -2;
+    if (rc == -1)
+        return wh_fail(error, WH_ESYSTEM, "out of memory");
+    if (rc)
         return damaged(c, error);
     *ret_chunk = (struct wh_chunk){
         .process_id = wh_query_int(c->query, 0),
@@ -137,7 +120,7 @@ int wh_chunks_next(struct wh_chunks *c, struct wh_chunk *ret_chunk, struct wh_er
         .last_ns = (uint64_t)wh_query_int(c->query, 3),
         .events = (uint64_t)wh_query_int(c->query, 4),
         .data = c->data,
-        .bytes = got,
+        .bytes = (size_t)raw_bytes,
     };
     return 1;
 }

@@ -91,7 +91,7 @@ CREATE TABLE event_chunk(
     last_ns INTEGER NOT NULL,       -- time of its last event
     events INTEGER NOT NULL,        -- records of any kind in it
     raw_bytes INTEGER NOT NULL,     -- size before compression
-    data BLOB NOT NULL              -- zlib, see schema/chunk.c
+    data BLOB NOT NULL              -- packed, see schema/chunk.c
 );
 
 -- One snapshot of a process's reference graph.

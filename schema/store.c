@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "schema/columns.h"
 #include "schema/sql.h"
 #include "schema/store_internal.h"
 
@@ -288,6 +289,7 @@ void wh_store_close(struct wh_store *store) {
         (void)sqlite3_exec(store->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
     /* close_v2: a query that its owner has not closed yet keeps the connection alive. */
     sqlite3_close_v2(store->db);
+    wh_packer_free(store->packer);
     free(store->path);
     free(store);
 }

@@ -14,7 +14,7 @@
 #include "trace/heap.h"
 
 #define WH_APPLICATION_ID 0x57486c64 /* "WHld" */
-#define WH_SCHEMA_VERSION 1
+#define WH_SCHEMA_VERSION 2
 
 struct wh_store;
 struct wh_query;

@@ -19,7 +19,7 @@ struct wh_store {
     char *path;
     struct wh_rows *rows;
     int is_writer;
-    unsigned plain_chunks; /* next chunks to pack without a search, see chunk.c */
+    struct wh_packer *packer; /* columns.h; NULL until the first chunk */
 };
 
 /* Fills *error from the connection's last error: "cannot <what> 'path': <reason>"; returns the

@@ -6,7 +6,7 @@
 need "$PYTHON"
 
 record "$TMP/t.db" "$PROGRAMS/t_leak" 100 >/dev/null
-check_eq "1464364132|1" "$(q "$TMP/t.db" "SELECT (SELECT * FROM pragma_application_id), (SELECT * FROM pragma_user_version)")" "application_id and user_version"
+check_eq "1464364132|2" "$(q "$TMP/t.db" "SELECT (SELECT * FROM pragma_application_id), (SELECT * FROM pragma_user_version)")" "application_id and user_version"
 check_eq ok "$(q "$TMP/t.db" "PRAGMA integrity_check")" "integrity"
 
 # The interface, column by column, as promised.
