@@ -105,7 +105,7 @@ same() {
 
 # made TRACE FUNCTION [PID]: blocks and bytes whose stack contains FUNCTION, as "objects|bytes".
 made() {
-    q "$1" "SELECT count(*), ifnull(sum(size_bytes), 0) FROM allocation a JOIN process p ON p.id = a.process_id
-        WHERE NOT a.is_inherited AND ('${3:-}' = '' OR p.pid = '${3:-}')
-          AND a.stack_id IN (SELECT stack_id FROM stack_frame WHERE function = '$2')"
+    q "$1" "SELECT ifnull(sum(alloc_objects), 0), ifnull(sum(alloc_space), 0)
+        FROM site s JOIN process p ON p.id = s.process_id WHERE ('${3:-}' = '' OR p.pid = '${3:-}')
+          AND s.stack_id IN (SELECT stack_id FROM stack_frame WHERE function = '$2')"
 }
