@@ -6,7 +6,9 @@
 -- start_ns, clock, clock_start_ticks, clock_ns_q32, clock_shift (how ticks become nanoseconds:
 -- common/trace/clock.h); complete (1 = the recorder finished), expanded (1 = it did not, `whoholds expand`
 -- did), truncated (why it ended early; absent if it did not), recorder_pid; events, lost_events,
--- lost_processes, malformed_blocks; allocation_rows ('all' or 'live' = the others are in folded),
+-- lost_processes, malformed_blocks; allocation_rows (which blocks have a row: 'all'; 'live' = those
+-- live at the end, at their process's peak or at a snapshot, 'end' = at the end or at a snapshot; the others are
+-- in folded),
 -- free_stacks (1 = taken), sample_bytes (mean bytes between samples, 0 = every allocation), go_scaling
 -- (1 = estimates by the formula of Go's heap profile).
 CREATE TABLE trace(

@@ -47,7 +47,7 @@ CREATE TABLE timeline(
     rss_bytes INTEGER              -- resident set of the process; NULL = not sampled at that time
 );
 
--- Lifetimes that have no row of their own (trace.allocation_rows = 'live'), as exact sums.
+-- Lifetimes that have no row of their own (trace.allocation_rows is not 'all'), as exact sums.
 CREATE TABLE folded(
     process_id INTEGER NOT NULL,    -- process.id
     stack_id INTEGER NOT NULL,      -- creator stack

@@ -39,7 +39,7 @@ const struct wh_command wh_command_expand = {
     .usage = "[options] FILE",
     .text =
         "A long recording keeps rows of the table `allocation` for blocks that were live at "
-        "the end or at "
+        "the end, at a peak or at "
         "a snapshot and adds the other lifetimes up exactly in `folded`. This command reads the "
         "raw events "
         "again and writes a row for each of them; FILE grows accordingly. `site` and "

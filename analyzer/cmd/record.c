@@ -21,7 +21,9 @@ static const struct wh_option options[] = {
      "them",
      "wait"},
     {"materialize", 0, "auto|all|none",
-     "which lifetimes get a row of their own: all of them up to 100,000 (auto), all (all), or "
+     "which lifetimes get a row of their own: all of them up to 2 million, above that "
+     "those of blocks live at the end, at their process's peak or at a snapshot (auto), all (all), "
+     "or "
      "only those of blocks live at the end or at a snapshot (none)",
      "auto"},
     {"mmap-min", 0, "SIZE", "record the program's own mappings from this size on; 0 = none",

@@ -115,12 +115,16 @@ static void say_lifetimes(struct wh_store *store, struct wh_output *out) {
     int folded = rows && strcmp(rows, "all") != 0;
     if (out->format != WH_FORMAT_TEXT)
         wh_output_fact_text(out, "allocation_rows", NULL, rows ? rows : "");
+    else if (!folded)
+        wh_output_fact_text(out, "allocation_rows", "lifetimes", "every one has its row");
     else
         wh_output_fact_text(
             out, "allocation_rows", "lifetimes",
-            folded ? "rows for blocks live at the end or a snapshot, the others as exact "
-                     "sums (whoholds expand)"
-                   : "every one has its row");
+            strcmp(rows, "end") == 0
+                ? "rows for blocks live at the end or at a snapshot, the others as exact sums "
+                  "(whoholds expand)"
+                : "rows for blocks live at the end, at a peak or at a snapshot, the others as "
+                  "exact sums (whoholds expand)");
     free(rows);
     int64_t sample = wh_store_get_int(store, "sample_bytes", 0);
     if (sample > 0)

@@ -116,6 +116,14 @@ static bool is_of_peak(const struct process *p, const struct wh_lifetime *life) 
     return life->block.birth_ticks <= p->done_peak_ticks && life->death.ticks >= p->done_peak_ticks;
 }
 
+/* Of a process whose peak is known: a block of the peak has a row, unless few rows are wanted. */
+static int decide_late(struct wh_derive *d, const struct process *p,
+                       const struct wh_lifetime *life) {
+    bool at_peak = is_of_peak(p, life);
+    return at_peak && d->materialize != WH_MATERIALIZE_NONE ? wh_lifetimes_add(&d->rows, life)
+                                                            : fold(d, life, at_peak);
+}
+
 /* Folding mode: a row, a sum, or not known yet. */
 static int decide(struct wh_derive *d, struct process *p, const struct wh_lifetime *life) {
     uint64_t number = life->block.number;
@@ -124,7 +132,7 @@ static int decide(struct wh_derive *d, struct process *p, const struct wh_lifeti
     if (number > p->peak_number || life->death.ticks < p->peak_ticks)
         return fold(d, life, false);
     if (p->is_done)
-        return fold(d, life, is_of_peak(p, life));
+        return decide_late(d, p, life);
     return wh_lifetimes_add(&p->candidates, life);
 }
 
@@ -386,7 +394,7 @@ static int settle_rest(struct wh_derive *d, struct process *p, const struct wh_l
     wh_lifetimes_clear(&p->inherited);
     wh_lifetimes_start(&p->candidates, &c);
     while (wh_lifetimes_next(&p->candidates, &c, &life))
-        if (fold(d, &life, is_of_peak(p, &life)))
+        if (decide_late(d, p, &life))
             return -1;
     wh_lifetimes_clear(&p->candidates);
     return 0;
@@ -413,14 +421,16 @@ int wh_derive_process(struct wh_derive *d, struct wh_pair *pair, bool replaced,
 }
 
 int wh_derive_finish(struct wh_derive *d, struct wh_error *error) {
-    bool folded = d->folds_now;
+    const char *rows = !d->folds_now                           ? "all"
+                       : d->materialize == WH_MATERIALIZE_NONE ? "end"
+                                                               : "live";
     int rc = write_rows(d, &d->all, error);
     if (!rc)
         rc = write_rows(d, &d->rows, error);
     if (!rc)
         rc = write_folds(d, error);
     if (!rc)
-        rc = wh_store_set_text(d->store, "allocation_rows", folded ? "live" : "all", error);
+        rc = wh_store_set_text(d->store, "allocation_rows", rows, error);
     if (!rc)
         rc = wh_store_run_file(d->store, "index.sql", error);
     return rc;

@@ -1,9 +1,10 @@
 /* Lifetimes into the derived tables: allocation, site, timeline, folded.
  *
  * Up to WH_ROWS_MAX lifetimes are kept compactly until the end and then all become rows. With more,
- * a lifetime gets a row only if its block was live at the end or at a snapshot; all others go into
- * exact sums. What is hard is the peak, whose part of the sums is known only afterwards: blocks
- * that were live at the latest peak wait, and count as any other when a higher one comes. Used by
+ * a lifetime gets a row only if its block was live at the end, at its process's peak or at a
+ * snapshot; all others go into exact sums. WH_MATERIALIZE_NONE leaves the peak to the sums, too.
+ * What is hard is the peak, which is known only afterwards: blocks that were live at the latest
+ * peak wait, and count as any other when a higher one comes. Used by
  * the recorder while it runs and by wh_expand(). Context: recorder, one thread. */
 #ifndef WH_RECORD_DERIVE_H
 #define WH_RECORD_DERIVE_H
@@ -13,7 +14,7 @@
 #include "trace/lifetimes.h"
 #include "trace/pair.h"
 
-#define WH_ROWS_MAX 100000u
+#define WH_ROWS_MAX 2000000u
 
 enum wh_materialize { WH_MATERIALIZE_AUTO = 0, WH_MATERIALIZE_ALL = 1, WH_MATERIALIZE_NONE = 2 };
 

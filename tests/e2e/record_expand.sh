@@ -9,7 +9,7 @@ check() { # NAME FOLDED-AT-LEAST COMMAND...
     shift 2
     timeout 120 "$WHOHOLDS" record -q --force --materialize=none -o "$TMP/t.db" -- "$@" >"$TMP/out" 2>&1 || true
     conserve "$TMP/t.db"
-    check_eq live "$(q "$TMP/t.db" "SELECT value FROM trace WHERE key = 'allocation_rows'")" "$name: rows"
+    check_eq end "$(q "$TMP/t.db" "SELECT value FROM trace WHERE key = 'allocation_rows'")" "$name: rows"
     check_ge "$folded" "$(q "$TMP/t.db" "SELECT ifnull(sum(objects), 0) FROM folded")" "$name: folded lifetimes"
     cp "$TMP/t.db" "$TMP/before.db"
     timeout 120 "$WHOHOLDS" expand -q "$TMP/t.db"

@@ -20,14 +20,19 @@ lifetimes() { # OPTIONS COUNT: rows there must be all of, or fewer; sums are exa
         WHERE stack_id IN (SELECT stack_id FROM stack_frame WHERE function = 'count_make')")" "blocks and bytes, $1"
 }
 lifetimes "--materialize none" 50000
-check_eq live "$(value allocation_rows)" "rows with none"
+check_eq end "$(value allocation_rows)" "rows with none"
+check_ge 1 "$(q "$TMP/t.db" "SELECT sum(peak_objects) FROM folded")" "blocks of the peak that are in sums, none"
 lifetimes "--materialize all" 50000
 check_eq all "$(value allocation_rows)" "rows with all"
 lifetimes "--materialize auto" 50000
 check_eq all "$(value allocation_rows)" "rows with auto, few"
 lifetimes "--materialize auto" 2100000
-check_eq live "$(value allocation_rows)" "rows with auto, many"
-check_ge 100 "$(q "$TMP/t.db" "SELECT count(*) FROM allocation")" "rows of live blocks"
+check_eq live "$(value allocation_rows)" "rows with auto, over two million"
+check_eq "0|0" "$(q "$TMP/t.db" "SELECT sum(peak_objects), sum(peak_bytes) FROM folded")" "blocks of the peak that are in sums, auto"
+check_eq "$(q "$TMP/t.db" "SELECT sum(peak_objects), sum(peak_space) FROM site")" \
+    "$(q "$TMP/t.db" "SELECT count(*), sum(size_bytes) FROM allocation a JOIN process p ON p.id = a.process_id
+        WHERE alloc_ns <= peak_ns AND (free_ns > peak_ns OR free_ns IS NULL)")" "blocks of the peak that have rows"
+check_ge 100 "$(q "$TMP/t.db" "SELECT count(*) FROM allocation")" "rows of live blocks and those of the peak"
 
 # The smallest shared memory there is, and a program that only allocates: events + lost = its own count.
 timeout 240 "$WHOHOLDS" record -q --force -o "$TMP/w.db" --snapshot none -- "$PROGRAMS/t_count" 2000000 >/dev/null
