@@ -62,7 +62,7 @@ check_ge() {
 
 # q TRACE SQL: rows as sqlite3 prints them, columns separated by |.
 q() {
-    timeout 60 sqlite3 -batch -noheader -readonly "$1" <<<"$2" # not as an argument: it may begin with "--"
+    timeout 60 sqlite3 -batch -noheader -readonly -cmd ".timeout 20000" "$1" <<<"$2" # not as an argument: it may begin with "--"
 }
 
 # record TRACE COMMAND...: records quietly; the status is the command's.

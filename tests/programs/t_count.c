@@ -1,6 +1,6 @@
 /* Makes COUNT blocks in count_make(), all but 100 of them short-lived, and prints its own count:
- * blocks and bytes. Half of the 100 are freed at the end: they were live at the peak. t_count COUNT,
- * at least 100. */
+ * blocks and bytes. Half of the 100 are freed at the end: they were live at the peak. t_count
+ * COUNT, at least 100. */
 #include <stdio.h>
 #include <stdlib.h>
 __attribute__((noinline)) static void *count_make(size_t size) {
