@@ -1,4 +1,6 @@
 /* whoholds gap: creator against holder, the product's headline. */
+#include <string.h>
+
 #include "analyzer/holder/verdict.h"
 #include "snapshot_call.h"
 
@@ -66,8 +68,11 @@ static void put_row(struct wh_output *out, const struct wh_query *q) {
     else
         wh_table_real(out, wh_query_real(q, 4));
     wh_table_int(out, wh_query_int(q, 5));
-    for (int i = 6; i < 9; i++)
-        wh_table_text(out, wh_query_text(q, i));
+    wh_table_text(out, wh_query_text(q, 6));
+    wh_table_text(out, wh_query_text(q, 7));
+    const char *holder = wh_query_text(q, 8);
+    int is_lost = out->format == WH_FORMAT_TEXT && strcmp(holder, "lost") == 0;
+    wh_table_text(out, is_lost ? "lost: no holder found, possibly encoded" : holder);
 }
 
 static int put_rows(struct wh_call *call, struct wh_store *store, struct wh_output *out,
@@ -99,7 +104,11 @@ static int print_rows(struct wh_call *call, struct wh_store *store, struct wh_ou
                   wh_arguments_has(&call->args, "roots") ? by_root_sql : by_path_sql);
     if (!rc)
         rc = put_rows(call, store, out, snapshot, limit, runtime_sql);
+    int is_empty = !wh_table_rows(out);
     wh_table_end(out);
+    if (!rc && is_empty)
+        wh_output_say(out, "No row of this snapshot is so: --creator and --holder take a part of a "
+                           "name as it is printed.");
     return rc;
 }
 

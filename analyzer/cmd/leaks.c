@@ -98,9 +98,12 @@ static void print_sums(struct wh_output *out, const struct sums *s) {
     wh_output_fact_number(out, "lost_objects", NULL, WH_COLUMN_COUNT, s->objects);
     wh_output_fact_number(out, "suppressed_bytes", NULL, WH_COLUMN_BYTES, s->hidden_bytes);
     if (s->objects)
-        wh_output_say(out, "Lost: %s in %s blocks from %lld creator stacks.\n",
+        wh_output_say(out,
+                      "No holder found: %s in %s block%s from %lld creator stack%s. They are lost, "
+                      "or\nkept by a pointer that is encoded (XOR, offset, handle): only the "
+                      "program knows.\n",
                       wh_format_bytes(bytes, s->bytes), wh_format_count(objects, s->objects),
-                      (long long)s->stacks);
+                      s->objects == 1 ? "" : "s", (long long)s->stacks, s->stacks == 1 ? "" : "s");
     else
         wh_output_say(out,
                       "Nothing is lost: every live block is reachable. What is held too long is in "
@@ -160,7 +163,11 @@ const struct wh_command wh_command_leaks = {
             "over in a "
             "dead part of a stack or buffer) is lost too. Blocks whose address a program hides "
             "(XOR, compressed "
-            "handles) look lost and are not.\n"
+            "handles) look lost and are not. A word that was left over in memory that malloc gave "
+            "out again can hide "
+            "a leak: GLIBC_TUNABLES=glibc.malloc.perturb=85:glibc.malloc.tcache_count=0 in the "
+            "program's "
+            "environment overwrites such words.\n"
             "\n"
             "Suppression files are LeakSanitizer's: lines leak:PATTERN.\n"
             "\n"

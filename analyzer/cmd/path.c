@@ -57,7 +57,7 @@ static void say_hop(struct wh_output *out, int number, const struct wh_hop *hop)
         snprintf(slot, sizeof slot, " at 0x%llx", (unsigned long long)hop->slot);
     if (hop->to_offset)
         snprintf(inside, sizeof inside, " + %llu", (unsigned long long)hop->to_offset);
-    wh_output_say(out, "%3d  %s", number, reads);
+    wh_output_say(out, "%3d  %s", number, *reads ? reads : source);
     wh_output_say(out, "     %s,%s -> 0x%llx%s", source, slot, (unsigned long long)hop->target,
                   inside);
     wh_output_say(out, "     %s: %s%s%s", wh_class_name(hop->edge_class),
@@ -194,9 +194,9 @@ static void print_dominators(const struct wh_holding *h, struct wh_output *out, 
 }
 
 static void print_facts(struct wh_holding *h, struct wh_output *out, uint32_t block) {
-    static const char *const lost[] = {"held", "lost: nothing refers to it",
-                                       "lost: only its own cycle refers to it",
-                                       "lost: a lost block refers to it"};
+    static const char *const lost[] = {"held", "no holder found: lost, or its address is encoded",
+                                       "no holder found: only its own cycle refers to it",
+                                       "no holder found: another block without one refers to it"};
     const struct wh_heap_node *n = &h->heap.nodes[block];
     uint32_t row = h->paths.row_of[block];
     wh_output_fact_number(out, "snapshot_id", "Snapshot", WH_COLUMN_INTEGER, h->snapshot_id);
@@ -219,6 +219,34 @@ static void print_facts(struct wh_holding *h, struct wh_output *out, uint32_t bl
                           (int64_t)h->graph.retained_bytes[block]);
 }
 
+/* Was the address ever a block's? That it was freed is an answer too. */
+static int no_block(struct wh_call *call, const struct wh_holding *h, uint64_t address) {
+    struct wh_query *q;
+    char was[300] = "";
+    int rc = wh_query_open(
+        h->store,
+        "SELECT a.size_bytes, coalesce(s.creator, '?'), a.alloc_ns, a.free_ns FROM allocation a "
+        "LEFT JOIN stack s ON s.id = a.stack_id WHERE a.process_id = ?1 AND a.address <= ?2 AND "
+        "a.address + a.size_bytes > ?2 ORDER BY a.alloc_ns DESC LIMIT 1",
+        &q, &call->error);
+    if (rc)
+        return rc;
+    wh_query_bind_int(q, 1, h->process_id);
+    wh_query_bind_int(q, 2, (int64_t)address);
+    if (wh_query_step(q, NULL) > 0) {
+        char size[WH_UNITS_TEXT], born[WH_UNITS_TEXT], died[WH_UNITS_TEXT];
+        int is_freed = wh_query_type(q, 3) != WH_CELL_NULL;
+        snprintf(was, sizeof was, "; it was in a block of %s created by %.100s at %s%s%s",
+                 wh_format_bytes(size, wh_query_int(q, 0)), wh_query_text(q, 1),
+                 wh_format_ns(born, wh_query_int(q, 2)), is_freed ? " and freed at " : "",
+                 is_freed ? wh_format_ns(died, wh_query_int(q, 3)) : "");
+    }
+    wh_query_close(q);
+    return wh_fail(&call->error, WH_ENOTFOUND,
+                   "no live block covers address 0x%llx at snapshot %lld%s",
+                   (unsigned long long)address, (long long)h->snapshot_id, was);
+}
+
 static int find_block(struct wh_call *call, struct wh_holding *h, uint32_t *ret) {
     const char *creator = wh_arguments_text(&call->args, "creator");
     const char *holder = wh_arguments_text(&call->args, "holder");
@@ -228,21 +256,21 @@ static int find_block(struct wh_call *call, struct wh_holding *h, uint32_t *ret)
         if (*end || end == call->args.operands[1])
             return wh_fail(&call->error, WH_EUSAGE, "'%s' is no address", call->args.operands[1]);
         *ret = wh_card_find(h, address);
-        if (*ret == WH_GRAPH_NONE)
-            return wh_fail(&call->error, WH_ENOTFOUND,
-                           "no live block covers address 0x%llx at snapshot %lld",
-                           (unsigned long long)address, (long long)h->snapshot_id);
-        return 0;
+        return *ret == WH_GRAPH_NONE ? no_block(call, h, address) : 0;
     }
     if (!creator && !holder)
         return wh_fail(&call->error, WH_EUSAGE,
                        "which block? give an ADDRESS, --creator or --holder");
     *ret = wh_card_largest(h, creator, holder);
-    if (*ret == WH_GRAPH_NONE)
-        return wh_fail(&call->error, WH_ENOTFOUND,
-                       "no live block of snapshot %lld has that creator and holder",
-                       (long long)h->snapshot_id);
-    return 0;
+    if (*ret != WH_GRAPH_NONE)
+        return 0;
+    const char *near = creator && wh_card_largest(h, creator, NULL) == WH_GRAPH_NONE
+                           ? wh_holding_nearest_creator(h, creator)
+                           : wh_holding_nearest(h, holder ? holder : "");
+    return wh_fail(&call->error, WH_ENOTFOUND,
+                   "no live block of snapshot %lld has that creator and holder%s%s%s",
+                   (long long)h->snapshot_id, near ? "; is '" : "", near ? near : "",
+                   near ? "' meant?" : "");
 }
 
 static int run(struct wh_call *call) {

@@ -52,6 +52,12 @@ int wh_holding_is_shared(const struct wh_holding *h, uint32_t block);
  */
 const char *wh_holding_holder(struct wh_holding *h, uint32_t block);
 
+/* The root variable or path (as reports print it), and the creator, that a text was probably meant
+ * to name: the one with most bytes that contains it whatever its case, else the nearest in letters.
+ * NULL = none is near. */
+const char *wh_holding_nearest(struct wh_holding *h, const char *text);
+const char *wh_holding_nearest_creator(const struct wh_holding *h, const char *text);
+
 /* Is the edge part of the holder graph (as strong as its target)? */
 int wh_holding_kept(const struct wh_holding *h, uint64_t edge);
 

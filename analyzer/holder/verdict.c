@@ -59,7 +59,8 @@ static void say_row(struct wh_text *text, const struct wh_query *q, const struct
                    wh_format_count(objects, wh_query_int(q, 2)), wh_query_int(q, 2) == 1 ? "" : "s",
                    creator);
     if (is_lost)
-        wh_text_puts(text, "lost: nothing refers to it any more");
+        wh_text_puts(text, "lost: no holder was found, nothing refers to it (or its address is "
+                           "encoded: XOR, offset, handle)");
     else if (strncmp(head, "shared: ", 8) == 0)
         wh_text_printf(text, "kept by several holders at once (%s)", head + 8);
     else if (wh_query_int(q, 5) > 1 && wh_query_int(q, 4) * 10 < wh_query_int(q, 3) * 9)
@@ -85,6 +86,10 @@ static void say_row(struct wh_text *text, const struct wh_query *q, const struct
 
 static void say_rest(struct wh_text *text, const struct sums *s) {
     char bytes[WH_UNITS_TEXT];
+    if (!s->held) {
+        wh_text_puts(text, text->length ? "." : "Nothing is held.");
+        return;
+    }
     wh_text_printf(text,
                    "%sttribution gap %.2f: for %d %% of the held bytes a creator profile cannot "
                    "name the holder.",
@@ -94,7 +99,9 @@ static void say_rest(struct wh_text *text, const struct sums *s) {
         wh_text_printf(text, " %s is shared by two or more holders.",
                        wh_format_bytes(bytes, s->shared));
     if (s->lost)
-        wh_text_printf(text, " %s is lost (live, and nothing refers to it).",
+        wh_text_printf(text,
+                       " For %s no holder was found: lost, or kept by an encoded pointer (XOR, "
+                       "offset, handle).",
                        wh_format_bytes(bytes, s->lost));
     else
         wh_text_puts(text, " Nothing is lost: a leak checker would report no leak.");

@@ -96,12 +96,13 @@ static int drop_edges(struct question *q, const char *text) {
 static int apply(struct question *q, const char *drop) {
     if (drop_variables(q, drop))
         return 0;
-    if (!mark_paths(q, drop))
-        return wh_fail(
-            q->error, WH_ENOTFOUND,
-            "'%s' is neither a root variable nor a path: `whoholds holders` and `whoholds holders "
-            "--paths` list them",
-            drop);
+    if (!mark_paths(q, drop)) {
+        const char *near = wh_holding_nearest(q->h, drop);
+        return wh_fail(q->error, WH_ENOTFOUND,
+                       "'%s' is neither a root variable nor a path%s%s%s `whoholds holders` and "
+                       "`whoholds holders --paths` list them",
+                       drop, near ? "; is '" : ":", near ? near : "", near ? "' meant?" : "");
+    }
     return drop_edges(q, drop);
 }
 

@@ -83,7 +83,8 @@ void wh_table_text(struct wh_output *out, const char *text); /* NULL = wh_table_
 void wh_table_text_n(struct wh_output *out, const char *text, size_t length);
 void wh_table_int(struct wh_output *out, int64_t value);
 void wh_table_real(struct wh_output *out, double value);
-void wh_table_null(struct wh_output *out); /* empty, null */
+void wh_table_null(struct wh_output *out);          /* empty, null */
+int64_t wh_table_rows(const struct wh_output *out); /* of the open table, completed ones */
 void wh_table_end(struct wh_output *out);
 
 /* s as a JSON string with its quotes, for documents that are no tables; invalid UTF-8 is replaced.

@@ -138,7 +138,7 @@ static int is_empty(const struct wh_table *t, int column) {
     return 1;
 }
 
-#define FIT_MIN 24 /* a text narrower than this says nothing any more */
+#define FIT_MIN 16 /* a text narrower than this says nothing any more */
 
 /* On a terminal, columns with nothing in them and then the widest texts give way until a row fits
  * into a line. */
@@ -308,6 +308,10 @@ void wh_table_null(struct wh_output *out) {
     else if (out->format == WH_FORMAT_JSON)
         fputs("null", out->file);
     end_cell(out);
+}
+
+int64_t wh_table_rows(const struct wh_output *out) {
+    return out->table ? out->table->rows : 0;
 }
 
 void wh_table_end(struct wh_output *out) {
