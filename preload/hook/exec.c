@@ -110,6 +110,12 @@ static char *const *complete(char *const *environment) {
 /* ---- images that cannot be followed
  * ------------------------------------------------------------------ */
 
+/* May the new image open the session? Not if the program gave up the rights it was started with. */
+static int is_session_closed(void) {
+    return wh_sys4(439 /* SYS_faccessat2 */, AT_FDCWD, wh_process.session_path, R_OK | W_OK,
+                   AT_EACCESS) == -EACCES;
+}
+
 /* 1 = a program that ignores LD_PRELOAD. */
 static int is_unreachable(const char *path) {
     struct stat status;
@@ -171,8 +177,12 @@ static void note_unreachable(const char *file, int by_path, uintptr_t frame) {
             return;
     } else
         wh_append(path, path + sizeof path, file);
-    if (!is_unreachable(path))
+    int closed = is_session_closed();
+    if (!closed && !is_unreachable(path))
         return;
+    if (closed)
+        wh_append(path + wh_length(path), path + sizeof path,
+                  ": its user may not open the recording");
     struct wh_scope scope = wh_enter(frame, 0);
     if (!scope.thread)
         return;

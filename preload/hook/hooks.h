@@ -78,6 +78,7 @@
     X(dlopen, void *, (const char *, int))                                                         \
     X(dlmopen, void *, (Lmid_t, const char *, int))                                                \
     X(pthread_setname_np, int, (pthread_t, const char *))                                          \
+    X(prctl, int, (int, ...))                                                                      \
     X(dl_iterate_phdr, int, (int (*)(struct dl_phdr_info *, size_t, void *), void *))              \
     X(sigaction, int, (int, const struct sigaction *, struct sigaction *))                         \
     X(signal, sighandler_t, (int, sighandler_t))                                                   \

@@ -96,6 +96,7 @@ struct wh_thread {
     uint64_t fork_token;
     struct wh_range own_stack, foreign_stack;
     char name[16];
+    uint32_t namings; /* wh_process.namings when the name was looked at */
     _Atomic uint32_t used;
     struct wh_thread *next; /* all thread states, for re-use */
     /* A signal handler that interrupts the encoder gets a state, and so a stream, of its own; it is
@@ -158,6 +159,7 @@ struct wh_process {
 
     _Atomic uint32_t next_serial;
     _Atomic uint32_t paused;
+    _Atomic uint32_t namings;    /* how often a thread gave another one a name */
     _Atomic uint32_t generation; /* of the mapped code; a dlclose moves it on */
     struct wh_module_range loader, self, libc, allocator, operators, unwinder;
     uint32_t operators_on_malloc; /* the runtime's operators new and delete are malloc and free */

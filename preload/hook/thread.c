@@ -95,6 +95,7 @@ struct wh_thread *wh_thread_nested(struct wh_thread *t) {
 
 void wh_thread_rename(struct wh_thread *t) {
     char name[16 + 1] = {0};
+    t->namings = atomic_load(&wh_process.namings);
     if (wh_sys2(SYS_prctl, PR_GET_NAME, name) || (t->name[0] && wh_same(name, t->name)))
         return;
     struct wh_event e = {.kind = WH_EV_THREAD,
@@ -103,6 +104,12 @@ void wh_thread_rename(struct wh_thread *t) {
                          .text_bytes = (uint32_t)wh_length(name)};
     if (wh_record_event(t, &e))
         wh_append(t->name, t->name + sizeof t->name, name);
+}
+
+/* Somebody else may have named us meanwhile. */
+static void rename_if_named(struct wh_thread *t) {
+    if (t->namings != atomic_load_explicit(&wh_process.namings, memory_order_relaxed))
+        wh_thread_rename(t);
 }
 
 struct wh_thread *wh_thread_start(void) {
@@ -128,7 +135,7 @@ static void on_end(void *state) {
     }
     uintptr_t outer = tls->guard;
     tls->guard = WH_FRAME | WH_GUARD_ENCODE;
-    wh_thread_rename(t);
+    rename_if_named(t);
     struct wh_event e = {.kind = WH_EV_THREAD, .detail = 1, .number = t->tid};
     wh_record_event(t, &e);
     wh_block_seal(t);
@@ -251,6 +258,6 @@ int wh_block_next(struct wh_thread *t) {
     t->block_index = index;
     atomic_store_explicit(&wh_session_entry(s, index)->state, WH_BLOCK_OPEN, memory_order_release);
     if (t->sequence > 1 && !t->ended)
-        wh_thread_rename(t); /* somebody else may have named us meanwhile */
+        rename_if_named(t);
     return 1;
 }
