@@ -362,11 +362,27 @@ static bool has_signal_waiting(pid_t pid, pid_t tid) {
     return ((own | shared) & ~blocked) != 0;
 }
 
+/* The timeout of a call that is started again: what is left of it, else snapshots in quick
+ * succession would keep it waiting for ever. An int lies in the lower half of the register, of
+ * which the kernel ignores the upper one; the moment of the end stays there from one stop to the
+ * next, and is gone when the program makes a new call. */
+static uint64_t rest_of_timeout(uint64_t word, uint64_t now_ns) {
+    const uint32_t now = (uint32_t)(now_ns / 1000000) | 1;
+    int32_t left = (int32_t)word, until = (int32_t)((uint32_t)(word >> 32) - now);
+    if (left < 0)
+        return word; /* for ever */
+    if (word >> 32 && until <= left)
+        left = until > 0 ? until : 0;
+    return (uint64_t)((now + (uint32_t)left) | 1) << 32 | (uint32_t)left;
+}
+
 static void restart_call(struct wh_tracer *t, struct wh_tracee *tracee) {
     struct user_regs_struct r = tracee->registers;
     if (!tracee->has_registers || (int64_t)r.rax != -EINTR || (int64_t)r.orig_rax < 0 ||
         !is_restarted_by_us(r.orig_rax) || has_signal_waiting(t->frozen->pid, tracee->tid))
         return;
+    if (r.orig_rax == SYS_epoll_wait || r.orig_rax == SYS_epoll_pwait)
+        r.r10 = rest_of_timeout(r.r10, wh_snapshot_now_ns());
     r.rax = r.orig_rax;
     r.rip -= 2;
     r.orig_rax = (unsigned long long)-1;
