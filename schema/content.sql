@@ -153,6 +153,7 @@ CREATE TABLE note(
     kind TEXT NOT NULL,          -- unhooked_module (defines its own malloc), deepbind (dlopen that goes past us),
                                  -- disabled (why tracing ended), allocator (who serves malloc), inuse (bytes by
                                  -- its own count), exec_static (a program that cannot load us: static, setuid),
+                                 -- fork_unseen (a child made past the C library),
                                  -- snapshot (one that failed, why), symbols (names that are missing or guessed)
     text TEXT NOT NULL           -- path or sentence
 );

@@ -141,15 +141,19 @@ static int fork_child(struct wh_image *child, const struct wh_event *e) {
     if (!parent || parent == child)
         return 0;
     struct wh_fork **at = fork_find(parent, e->number), *fork = *at;
-    if (!fork)
-        return parent->finished ? 0 : 1;
-    struct wh_nodes nodes;
+    bool is_unseen = !e->number || child->is_orphan || parent->finished;
+    if (!fork && !is_unseen)
+        return 1;
+    struct wh_nodes nodes; /* the stacks that the child knew at its birth are its parent's */
     if (wh_nodes_fork(&parent->nodes, e->node, &nodes))
         return -1;
     nodes.extend = child->nodes.extend;
     nodes.arg = child->nodes.arg;
     wh_nodes_release(&child->nodes);
     child->nodes = nodes;
+    child->is_orphan = !fork;
+    if (!fork)
+        return 0;
     struct wh_pair_sink sink = child->pair.sink;
     wh_pair_release(&child->pair);
     child->pair = fork->pair;
@@ -188,7 +192,7 @@ static int on_event(struct wh_image *image, struct wh_stream *s) {
                 return rc;
         } else if (e->detail == 1) {
             fork_returned(image, e);
-        } else if (!image->pair.forked && !image->is_orphan) {
+        } else if (!image->pair.forked) {
             int rc = fork_child(image, e);
             if (rc)
                 return rc;

@@ -59,7 +59,8 @@ struct wh_image {
     uint64_t ms_ticks;
     bool finished;  /* all events are paired: a fork not announced by now never will be */
     bool is_forked; /* began with a FORK record */
-    bool is_orphan; /* set by the caller: its parent will not announce the fork, start empty */
+    bool is_orphan; /* nobody announced its fork: it began with nothing but its parent's stacks. Set
+                       by the caller when it is no use to wait any longer */
     uint64_t records;
 };
 

@@ -217,6 +217,11 @@ static void on_child(struct wh_recorder *r, struct wh_process *p, const struct w
             replace(&p->command_line, strdup(parent->command_line));
         inherit_modules(r, p, parent, e->ticks);
     }
+    if (p->image.is_orphan) {
+        static const char text[] = "its fork was not seen: blocks from before it are not shown";
+        wh_content_note(r->content, p->image.id, ns(r, e->ticks), "fork_unseen", text,
+                        sizeof text - 1);
+    }
     wh_recorder_write_process(r, p);
 }
 

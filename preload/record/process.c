@@ -228,10 +228,11 @@ static void new_process(struct wh_recorder *r, uint32_t slot, uint32_t uid) {
 }
 
 void wh_recorder_discover(struct wh_recorder *r) {
-    uint32_t used = atomic_load_explicit(&r->session->processes_used, memory_order_acquire);
-    if (used > WH_PROCESS_MAX)
-        used = WH_PROCESS_MAX;
-    for (uint32_t i = 0; i < used; i++) {
+    /* How many are used is asked each time: a child found in a low slot may have a parent that has
+     * just taken the next one. */
+    for (uint32_t i = 0; i < WH_PROCESS_MAX && i < atomic_load_explicit(&r->session->processes_used,
+                                                                        memory_order_acquire);
+         i++) {
         struct wh_process_slot *s = wh_session_slot(r->session, i);
         if (atomic_load_explicit(&s->state, memory_order_acquire) != WH_SLOT_LIVE)
             continue;

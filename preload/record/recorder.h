@@ -53,7 +53,7 @@ struct wh_process {
     uint64_t snapshot_ns;    /* CLOCK_MONOTONIC of its last planned snapshot; 0 = none */
     uint64_t snapshot_bytes; /* live then */
     uint32_t parent_waits;   /* polls, once dead, that its parent was not at the fork yet */
-    uint32_t request_waits;  /* polls that a request could not be served yet */
+    uint64_t request_ns;     /* CLOCK_MONOTONIC when the request that waits was seen; 0 = none */
 };
 
 struct wh_snap; /* a snapshot whose image is being read: snap.c */

@@ -19,12 +19,12 @@
 #include "record/recorder.h"
 #include "record/snapshot.h"
 
-#define COPY_BYTES_MIN    (256u << 10) /* live: a program that ends with less is read as it stands */
-#define READERS_MAX       2u
-#define PEAK_PAUSE_NS     100000000u
-#define PEAK_BYTES_MIN    (1u << 20)
-#define PEAKS_KEPT        3
-#define REQUEST_WAITS_MAX 2000u
+#define COPY_BYTES_MIN  (256u << 10) /* live: a program that ends with less is read as it stands */
+#define READERS_MAX     2u
+#define PEAK_PAUSE_NS   100000000u
+#define PEAK_BYTES_MIN  (1u << 20)
+#define PEAKS_KEPT      3
+#define REQUEST_WAIT_NS 2000000000u /* for the parent's fork, which may lie behind much else */
 
 static const char *const reasons[] = {"", "exit", "api", "command", "peak", "interval", "signal"};
 
@@ -113,7 +113,9 @@ static int freeze(struct wh_recorder *r, struct wh_process *p, struct wh_snap *s
     if (!rc && moment.result) {
         wh_snapshot_abandon(snap->frozen);
         snap->frozen = NULL;
-        rc = wh_fail(&snap->error, WH_ESYSTEM, "out of memory");
+        rc = wh_fail(&snap->error, WH_ESYSTEM,
+                     moment.result == 1 ? "the recorder is not yet at the fork that made it"
+                                        : "out of memory");
     }
     return rc;
 }
@@ -342,7 +344,10 @@ static void serve_request(struct wh_recorder *r, struct wh_process *p) {
     if (atomic_load_explicit(&slot->request, memory_order_acquire) != WH_REQUEST_ASKED)
         return;
     /* Nothing of it was paired yet: a child may still wait for its parent's fork. */
-    if (!p->image.records && p->request_waits++ < REQUEST_WAITS_MAX) {
+    uint64_t now = wh_monotonic_ns();
+    if (!p->request_ns)
+        p->request_ns = now;
+    if (!p->image.records && now - p->request_ns < REQUEST_WAIT_NS) {
         r->is_asked = true;
         return;
     }
@@ -350,7 +355,7 @@ static void serve_request(struct wh_recorder *r, struct wh_process *p) {
     char label[sizeof slot->request_label];
     memcpy(label, slot->request_label, sizeof label);
     label[sizeof label - 1] = 0;
-    p->request_waits = 0;
+    p->request_ns = 0;
     wh_recorder_read_rss(p); /* a short life is over before the next look at all of them */
     if (reason >= sizeof reasons / sizeof *reasons || !reason)
         reason = WH_SNAP_API;
