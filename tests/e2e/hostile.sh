@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# What is hard on a tracer, one case after another (programs/t_hostile.c): the program prints and ends as
+# it does alone, in both forms of recording, and the trace has exactly the blocks it made.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+hostile=$PROGRAMS/t_hostile
+blocks() { # TRACE: blocks of each process in order, as "20 25"
+    q "$1" "SELECT group_concat(n, ' ') FROM (SELECT (SELECT sum(alloc_objects) FROM site s WHERE s.process_id = p.id
+        AND s.stack_id IN (SELECT stack_id FROM stack_frame WHERE function = 'hostile_make')) AS n
+        FROM process p ORDER BY p.id) WHERE n"
+}
+complete() { [ "$(q "$1" "SELECT value FROM trace WHERE key = 'complete'")" = 1 ]; }
+
+while read -r name expected; do
+    same "$TMP/$name.db" "$hostile" "$name"
+    check_eq "$expected" "$(blocks "$TMP/$name.db")" "blocks of each process of $name"
+    check_eq 0 "$(q "$TMP/$name.db" "SELECT value FROM trace WHERE key = 'lost_events'")" "lost events of $name"
+    bare=0
+    LD_PRELOAD=$LIBRARY WHOHOLDS_OUTPUT=$TMP/bare.$name.db "$hostile" "$name" >"$TMP/out" 2>"$TMP/err" </dev/null || bare=$?
+    cmp -s "$TMP/recorded.out" "$TMP/out" || fail "$name by preload alone: $(diff "$TMP/recorded.out" "$TMP/out")"
+    check_eq "" "$(cat "$TMP/err")" "errors of $name by preload alone"
+    wait_for 30 complete "$TMP/bare.$name.db" || fail "$name by preload alone: the trace was not completed"
+    check_eq "$expected" "$(blocks "$TMP/bare.$name.db")" "blocks of each process of $name by preload alone"
+    echo "$name: $expected"
+done <<'CASES'
+raw_clone 20 25
+vfork 10
+fork_threads 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10 10
+undisturbed 2010
+strided 10
+no_descriptors 20000 10
+cancelled 10
+seccomp_filter 100000
+CASES
+# A sandbox without system calls and clock: nothing can be recorded in it, and that is said.
+same "$TMP/t.db" "$hostile" seccomp_strict
+check_eq 1 "$(q "$TMP/t.db" "SELECT count(*) FROM process WHERE disabled LIKE '%clock'")" "why the strict sandbox is not recorded"
+
+check_eq 1 "$(q "$TMP/raw_clone.db" "SELECT count(*) FROM note WHERE kind = 'fork_unseen' AND process_id = 2")" "notes of a fork past the C library"
+
+# Snapshots while it runs disturb no thread either.
+timeout 60 "$WHOHOLDS" record -q --force --snapshot=every:50ms -o "$TMP/t.db" -- "$hostile" undisturbed >"$TMP/out" 2>"$TMP/err"
+check_eq "signals 0, interrupted 0, children none" "$(cat "$TMP/out")" "what a program sees of snapshots: $(cat "$TMP/err")"
+check_ge 3 "$(q "$TMP/t.db" "SELECT count(*) FROM snapshot WHERE reason = 'interval'")" "snapshots taken meanwhile"
+
+# A signal handler allocates in the middle of anything, with an allocator that can bear it.
+LD_PRELOAD=$PROGRAMS/libbump.so record "$TMP/t.db" "$hostile" handler >"$TMP/out"
+conserve "$TMP/t.db"
+check_eq "$(cat "$TMP/out")" "blocks $(blocks "$TMP/t.db")" "blocks made by a handler and what it interrupted"
