@@ -53,7 +53,8 @@ CREATE TABLE path(
 -- with block_rows = 'pooled' only those into blocks of annotated pools.
 CREATE TABLE reference(
     snapshot_id INTEGER NOT NULL,   -- snapshot.id
-    from_allocation_id INTEGER,     -- allocation.id it lies in; NULL = it lies in a root
+    from_allocation_id INTEGER,     -- allocation.id it lies in; NULL = it lies in a root, or in memory that
+                                    -- no sample explains
     from_root_id INTEGER,           -- root.id it lies in; NULL = it lies in a block
     from_offset INTEGER NOT NULL,   -- bytes from the start of block or root variable
     to_allocation_id INTEGER NOT NULL, -- allocation.id it points into
@@ -67,7 +68,8 @@ CREATE TABLE reference(
 -- Creator x holder, in bytes: the product's headline.
 CREATE TABLE gap(
     snapshot_id INTEGER NOT NULL,   -- snapshot.id
-    creator TEXT NOT NULL,          -- function name
+    creator TEXT NOT NULL,          -- function name; '(not sampled)': memory of a sampled recording that
+                                    -- no sample explains
     holder TEXT NOT NULL,           -- as in path; 'shared: A + B', 'lost'
     objects INTEGER NOT NULL,       -- live blocks (count)
     bytes INTEGER NOT NULL,         -- their size

@@ -1,6 +1,7 @@
 /* whoholds gap: creator against holder, the product's headline. */
 #include <string.h>
 
+#include "analyzer/holder/gap.h"
 #include "analyzer/holder/verdict.h"
 #include "snapshot_call.h"
 
@@ -19,17 +20,18 @@ static const struct wh_option options[] = {
 /* ?1 snapshot, ?2 limit, ?3 creator, ?4 holder, ?5 hidden, ?6 rows that the runtime's are left out
  * of. */
 #define GAP_ROWS                                                                                   \
-    "FROM gap g JOIN snapshot s ON s.id = g.snapshot_id WHERE g.snapshot_id = ?1 "                 \
+    "FROM gap g JOIN snapshot s ON s.id = g.snapshot_id" WH_FOUND_JOIN "WHERE g.snapshot_id = ?1 " \
     "AND instr(g.creator, ?3) > 0 AND instr(g.holder, ?4) > 0 AND g.hidden >= ?5 "
 #define IS_FOLDED "(" WH_IS_RUNTIME("g.holder") " AND g.bytes < " WH_RUNTIME_BYTES ")"
 
 static const char by_path_sql[] =
-    "SELECT g.bytes, CAST(g.bytes AS REAL) / max(s.live_bytes, 1), g.objects, g.retained_bytes, "
+    "SELECT g.bytes, CAST(g.bytes AS REAL) / max(" WH_FOUND_BYTES
+    ", 1), g.objects, g.retained_bytes, "
     "g.amplification, g.hidden, g.creator, g.acquirer, g.holder " GAP_ROWS
     "AND NOT (?6 AND " IS_FOLDED ") ORDER BY g.bytes DESC, g.rowid LIMIT ?2";
 
 static const char by_root_sql[] =
-    "SELECT sum(g.bytes), CAST(sum(g.bytes) AS REAL) / max(s.live_bytes, 1), sum(g.objects), "
+    "SELECT sum(g.bytes), CAST(sum(g.bytes) AS REAL) / max(" WH_FOUND_BYTES ", 1), sum(g.objects), "
     "NULL, CAST(sum(CASE WHEN g.amplification IS NOT NULL THEN g.bytes END) AS REAL) / "
     "sum(CASE WHEN g.amplification IS NOT NULL THEN g.bytes / g.amplification END), "
     "max(g.hidden), g.creator, g.acquirer, coalesce(g.root, g.holder) " GAP_ROWS

@@ -57,7 +57,8 @@ static int add_block(struct grouping *g, uint32_t block) {
     struct wh_gap *gap = g->gap;
     const char *holder = wh_holding_holder(h, block), *creator = wh_holding_creator(h, block);
     uint32_t path = h->paths.row_of[block];
-    int hidden = path != WH_PATH_NONE && h->paths.rows[path].keeper != NULL;
+    int is_sample = h->heap.nodes[block].kind != WH_NODE_UNSAMPLED;
+    int hidden = is_sample && path != WH_PATH_NONE && h->paths.rows[path].keeper != NULL;
     /* Texts are compared once for each pair of places they lie at, not once a block. */
     struct wh_key key = {(uintptr_t)creator, (uintptr_t)holder,
                          (g->acquirers ? (uintptr_t)g->acquirers[block] : 0) << 1 |
@@ -79,6 +80,8 @@ static int add_block(struct grouping *g, uint32_t block) {
         row->pinned_bytes += size;
         row->visible_bytes += g->visible[block];
     }
+    if (!is_sample)
+        return 0; /* what nobody sampled is no part of the sums over the samples */
     if (h->graph.lost_state[block] != WH_LOST_NOT)
         gap->lost_bytes += size;
     else
@@ -122,6 +125,16 @@ static int retain(struct wh_holding *h, struct wh_gap *gap, struct wh_error *err
     return status;
 }
 
+/* What no sample explains and nothing refers to is as good as free: chunks that rest in the
+ * allocator's caches look in use. */
+static uint32_t drop_unsampled_lost(struct wh_gap_row *rows, uint32_t count) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(rows[i].creator, WH_NOT_SAMPLED) != 0 || strcmp(rows[i].holder, "lost") != 0)
+            rows[kept++] = rows[i];
+    return kept;
+}
+
 static int by_bytes(const void *a, const void *b) {
     const struct wh_gap_row *x = a, *y = b;
     if (x->bytes != y->bytes)
@@ -151,6 +164,7 @@ int wh_gap_build(struct wh_holding *h, const uint64_t *visible, const char *cons
         wh_gap_release(ret);
         return status;
     }
+    ret->count = drop_unsampled_lost(ret->rows, ret->count);
     free(ret->row_of); /* sorting makes it wrong, and nobody needs it further */
     ret->row_of = NULL;
     if (ret->count)

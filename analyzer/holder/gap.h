@@ -5,6 +5,13 @@
 
 #include "analyzer/holder/holding.h"
 
+/* SQL: bytes in use at snapshot s, where only samples are known those without a creator included;
+ * and the join that it needs. */
+#define WH_FOUND_BYTES "(s.live_bytes + coalesce(u.bytes, 0))"
+#define WH_FOUND_JOIN                                                                              \
+    " LEFT JOIN (SELECT snapshot_id, sum(bytes) AS bytes FROM gap WHERE creator = "                \
+    "'" WH_NOT_SAMPLED "' GROUP BY 1) u ON u.snapshot_id = s.id "
+
 struct wh_gap_row {
     const char *creator, *holder;
     const char *acquirer; /* NULL = none */

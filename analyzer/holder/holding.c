@@ -139,6 +139,8 @@ void wh_holding_close(struct wh_holding *h) {
 }
 
 const char *wh_holding_creator(const struct wh_holding *h, uint32_t block) {
+    if (h->heap.nodes[block].kind == WH_NODE_UNSAMPLED)
+        return WH_NOT_SAMPLED;
     const char *creator = wh_frames_creator(h->frames, h->heap.nodes[block].stack_id);
     return creator ? creator : "?";
 }

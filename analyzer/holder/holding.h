@@ -38,6 +38,8 @@ int wh_holding_open(struct wh_store *store, int64_t snapshot_id, struct wh_holdi
 void wh_holding_close(struct wh_holding *holding); /* NULL allowed */
 
 /* Name of the function that created a block. Never NULL: "?" when unknown. */
+/* Of memory that no sample explains. */
+#define WH_NOT_SAMPLED "(not sampled)"
 const char *wh_holding_creator(const struct wh_holding *h, uint32_t block);
 
 /* A set of holders for people: the variables' names joined by ' + ', largest first, at most four.

@@ -128,7 +128,7 @@ static int next_held(void *arg, struct wh_cell *c) {
         wh_cell_int(&c[3], w->root_id + (int64_t)w->variable_of[b]);
         wh_cell_int(&c[4], w->path_id + (int64_t)w->h->paths.row_of[b]);
     }
-    if (g->idom[b] < g->blocks)
+    if (g->idom[b] < g->blocks && nodes[g->idom[b]].allocation_id)
         wh_cell_int(&c[5], (int64_t)nodes[g->idom[b]].allocation_id);
     wh_cell_int(&c[6], (int64_t)g->retained_bytes[b]);
     wh_cell_int(&c[7], wh_holding_is_shared(w->h, b) ? (int64_t)wh_graph_holders(g, b) : held);
@@ -151,7 +151,7 @@ static void reference_cells(const struct writer *w, uint64_t edge, struct wh_cel
         wh_cell_int(&c[2], w->root_id + variable);
         if (v->address)
             offset += heap->roots[e->from & ~WH_FROM_ROOT].start - v->address;
-    } else {
+    } else if (heap->nodes[e->from].allocation_id) {
         wh_cell_int(&c[1], (int64_t)heap->nodes[e->from].allocation_id);
     }
     wh_cell_int(&c[3], (int64_t)offset);
@@ -178,7 +178,7 @@ static int next_reference(void *arg, struct wh_cell *c) {
                 return 0;
         }
         const struct wh_heap_edge *e = &heap->edges[w->at];
-        if (!has_rows(w, e->to))
+        if (!heap->nodes[e->to].allocation_id || !has_rows(w, e->to))
             continue;
         if (w->all_edges)
             break;

@@ -4,10 +4,12 @@
 
 #include <string.h>
 
+#include "analyzer/holder/holding.h"
 #include "base/units.h"
 
 struct sums {
-    int64_t live, objects, held, shared, lost, untracked, gap;
+    int64_t live, objects, held, shared, lost, untracked, gap, unsampled;
+    int is_sample;
 };
 
 static int load_sums(struct wh_store *store, int64_t snapshot_id, struct sums *s,
@@ -15,16 +17,19 @@ static int load_sums(struct wh_store *store, int64_t snapshot_id, struct sums *s
     struct wh_query *q;
     int rc = wh_query_open(store,
                            "SELECT live_bytes, live_objects, held_bytes, shared_bytes, lost_bytes, "
-                           "untracked_bytes, gap_bytes FROM snapshot WHERE id = ?1",
+                           "untracked_bytes, gap_bytes, (SELECT sum(bytes) FROM gap WHERE "
+                           "snapshot_id = ?1 AND creator = '" WH_NOT_SAMPLED "') "
+                           "FROM snapshot WHERE id = ?1",
                            &q, error);
     if (rc)
         return rc;
     wh_query_bind_int(q, 1, snapshot_id);
     rc = wh_query_step(q, error);
     if (rc > 0)
-        *s = (struct sums){wh_query_int(q, 0), wh_query_int(q, 1), wh_query_int(q, 2),
-                           wh_query_int(q, 3), wh_query_int(q, 4), wh_query_int(q, 5),
-                           wh_query_int(q, 6)};
+        *s = (struct sums){
+            wh_query_int(q, 0), wh_query_int(q, 1), wh_query_int(q, 2),
+            wh_query_int(q, 3), wh_query_int(q, 4), wh_query_int(q, 5),
+            wh_query_int(q, 6), wh_query_int(q, 7), wh_store_get_int(store, "sample_bytes", 0) > 0};
     wh_query_close(q);
     if (rc == 0)
         return wh_fail(error, WH_ENOTFOUND, "there is no snapshot %lld", (long long)snapshot_id);
@@ -38,7 +43,8 @@ static int percent(int64_t part, int64_t whole) {
 /* Creator and root variable with most bytes; the heaviest path between them. Shared and lost rows
  * stand for themselves. What the runtime keeps for itself, less than a megabyte, comes last. */
 static const char heaviest_sql[] =
-    "WITH g AS (SELECT *, coalesce(root, holder) head FROM gap WHERE snapshot_id = ?1) "
+    "WITH g AS (SELECT *, coalesce(root, holder) head FROM gap WHERE snapshot_id = ?1 "
+    "  AND creator <> '" WH_NOT_SAMPLED "') "
     "SELECT creator, head, sum(objects), sum(bytes), max(bytes), count(*), "
     "  CAST(sum(CASE WHEN amplification IS NOT NULL THEN bytes END) AS REAL) / "
     "    max(sum(CASE WHEN amplification IS NOT NULL THEN bytes / amplification END), 1), "
@@ -54,8 +60,9 @@ static void say_row(struct wh_text *text, const struct wh_query *q, const struct
     const char *creator = wh_query_text(q, 0), *head = wh_query_text(q, 1),
                *path = wh_query_text(q, 8);
     int is_lost = strcmp(head, "lost") == 0;
-    wh_text_printf(text, "%s, %d %% of what is live, in %s block%s, was created by `%s` and is ",
+    wh_text_printf(text, "%s, %d %% of %s, in %s block%s, was created by `%s` and is ",
                    wh_format_bytes(bytes, wh_query_int(q, 3)), percent(wh_query_int(q, 3), s->live),
+                   s->is_sample ? "the sampled bytes" : "what is live",
                    wh_format_count(objects, wh_query_int(q, 2)), wh_query_int(q, 2) == 1 ? "" : "s",
                    creator);
     if (is_lost)
@@ -76,7 +83,7 @@ static void say_row(struct wh_text *text, const struct wh_query *q, const struct
             text,
             "; a creator profile alone would blame `%s`: nothing on its stack leads to that holder",
             creator);
-    else
+    else if (!s->is_sample) /* there a container's creator may be unknown */
         wh_text_puts(
             text, "; the creator's stack leads to that holder, so a creator profile finds it too");
     if (wh_query_type(q, 6) != WH_CELL_NULL && wh_query_real(q, 6) >= 2)
@@ -91,10 +98,10 @@ static void say_rest(struct wh_text *text, const struct sums *s) {
         return;
     }
     wh_text_printf(text,
-                   "%sttribution gap %.2f: for %d %% of the held bytes a creator profile cannot "
+                   "%sttribution gap %s%.2f: for %d %% of the held bytes a creator profile cannot "
                    "name the holder.",
-                   text->length ? "; a" : "A", s->held ? (double)s->gap / (double)s->held : 0.0,
-                   percent(s->gap, s->held));
+                   text->length ? "; a" : "A", s->is_sample ? "at least " : "",
+                   s->held ? (double)s->gap / (double)s->held : 0.0, percent(s->gap, s->held));
     if (s->shared)
         wh_text_printf(text, " %s is shared by two or more holders.",
                        wh_format_bytes(bytes, s->shared));
@@ -108,6 +115,30 @@ static void say_rest(struct wh_text *text, const struct sums *s) {
     if (s->untracked)
         wh_text_printf(text, " %s of the live bytes is not in the image of memory.",
                        wh_format_bytes(bytes, s->untracked));
+}
+
+/* The largest holder of memory that no sample explains. */
+static int say_unsampled(struct wh_text *text, struct wh_store *store, int64_t snapshot_id,
+                         const struct sums *s, struct wh_error *error) {
+    struct wh_query *q;
+    int rc = wh_query_open(store,
+                           "SELECT holder, sum(bytes) FROM gap WHERE snapshot_id = ?1 AND creator "
+                           "= '" WH_NOT_SAMPLED "' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1",
+                           &q, error);
+    if (rc)
+        return rc;
+    wh_query_bind_int(q, 1, snapshot_id);
+    rc = wh_query_step(q, error);
+    if (rc > 0) {
+        char all[WH_UNITS_TEXT], bytes[WH_UNITS_TEXT];
+        wh_text_printf(text,
+                       " Besides, about %s that no sample explains is in use, its creators "
+                       "unknown: %s of it is held by `%s`.",
+                       wh_format_bytes(all, s->unsampled),
+                       wh_format_bytes(bytes, wh_query_int(q, 1)), wh_query_text(q, 0));
+    }
+    wh_query_close(q);
+    return rc < 0 ? rc : 0;
 }
 
 /* What annotated pools have taken back and not given out again. */
@@ -162,7 +193,7 @@ int wh_verdict(struct wh_store *store, int64_t snapshot_id, struct wh_text *text
     int rc = load_sums(store, snapshot_id, &s, error);
     if (rc)
         return rc;
-    if (s.live == 0) {
+    if (s.live == 0 && !s.unsampled) {
         wh_text_puts(text, "Nothing was live at this snapshot.");
         return say_peak(text, store, snapshot_id, &s, error);
     }
@@ -180,6 +211,8 @@ int wh_verdict(struct wh_store *store, int64_t snapshot_id, struct wh_text *text
     rc = say_idle(text, store, snapshot_id, error);
     if (!rc)
         rc = say_peak(text, store, snapshot_id, &s, error);
+    if (!rc && s.unsampled)
+        rc = say_unsampled(text, store, snapshot_id, &s, error);
     if (rc)
         return rc;
     return text->failed ? wh_fail(error, WH_ESYSTEM, "no memory for the verdict") : 0;

@@ -278,7 +278,9 @@ void wh_reading_text(const struct wh_reading *reading, const struct wh_type_fiel
     if (reading->root_text) {
         used = (size_t)snprintf(text, size, "%s", reading->root_text);
     } else if (!reading->is_typed) {
-        used = (size_t)snprintf(text, size, " → [created by %s]", creator);
+        used = creator[0] == '(' ? (size_t)snprintf(text, size, " → [%.*s]",
+                                                    (int)strlen(creator) - 2, creator + 1)
+                                 : (size_t)snprintf(text, size, " → [created by %s]", creator);
     }
     if (used >= size)
         return;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "analyzer/holder/gap.h"
 #include "base/string.h"
 #include "base/units.h"
 #include "report.h"
@@ -198,8 +199,8 @@ int wh_report_creators(struct wh_store *store, const struct wh_report_options *o
 
 static const char gap_sql[] =
     "SELECT g.snapshot_id, s.process_id, g.bytes,"
-    " 1.0 * g.bytes / nullif(s.live_bytes, 0), g.objects, g.hidden, g.creator, g.holder"
-    " FROM gap g JOIN snapshot s ON s.id = g.snapshot_id"
+    " 1.0 * g.bytes / nullif(" WH_FOUND_BYTES ", 0), g.objects, g.hidden, g.creator, g.holder"
+    " FROM gap g JOIN snapshot s ON s.id = g.snapshot_id" WH_FOUND_JOIN
     " WHERE s.id IN (SELECT max(id) FROM snapshot WHERE held_bytes IS NOT NULL GROUP BY process_id)"
     " AND (?1 = 0 OR s.process_id = ?1)"
     " ORDER BY g.bytes DESC, g.objects DESC, g.creator, g.holder LIMIT ?2";

@@ -487,7 +487,7 @@ static const char *check_nodes(const struct wh_heap *heap) {
     uint64_t end = 0;
     for (uint32_t i = 0; i < heap->node_count; i++) {
         const struct wh_heap_node *n = &heap->nodes[i];
-        if (n->kind > WH_NODE_STACK)
+        if (n->kind > WH_NODE_UNSAMPLED)
             return "a node of unknown kind";
         if (n->address + n->size < n->address)
             return "a node beyond the address space";

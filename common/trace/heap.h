@@ -17,12 +17,13 @@
 #include "base/error.h"
 
 enum wh_node_kind {
-    WH_NODE_BLOCK = 0, /* malloc family */
-    WH_NODE_MMAP = 1,  /* hooked mapping */
-    WH_NODE_TLS = 2,   /* dlopened module's TLS block */
-    WH_NODE_DTV = 3,   /* a thread's DTV */
-    WH_NODE_TSD = 4,   /* pthread_specific second level */
-    WH_NODE_STACK = 5, /* coroutine stack (a thread's sp lies in it) */
+    WH_NODE_BLOCK = 0,     /* malloc family */
+    WH_NODE_MMAP = 1,      /* hooked mapping */
+    WH_NODE_TLS = 2,       /* dlopened module's TLS block */
+    WH_NODE_DTV = 3,       /* a thread's DTV */
+    WH_NODE_TSD = 4,       /* pthread_specific second level */
+    WH_NODE_STACK = 5,     /* coroutine stack (a thread's sp lies in it) */
+    WH_NODE_UNSAMPLED = 6, /* sampled recordings: memory that no sample explains; allocation_id 0 */
 };
 
 enum wh_node_flag {

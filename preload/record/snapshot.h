@@ -27,7 +27,7 @@ struct wh_live_block {
     uint64_t size;
     uint64_t allocation_id;
     uint32_t stack_id;
-    uint8_t alloc_kind; /* enum wh_alloc_kind */
+    uint8_t alloc_kind; /* enum wh_alloc_kind; WH_ALLOC_KINDS: found in the image, no event of it */
 };
 
 /* A module mapped at the stop. */

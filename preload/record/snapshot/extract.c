@@ -30,9 +30,17 @@ static void note_missing(struct wh_extract *x) {
 
 static int extract(struct wh_extract *x, struct wh_live_block *blocks, uint64_t block_count,
                    struct wh_error *error) {
+    struct wh_live_block *all = NULL;
     note_missing(x);
-    if (wh_extract_nodes(x, blocks, block_count) != WH_OK || wh_extract_roots(x) != WH_OK ||
-        wh_extract_edges(x) != WH_OK)
+    int status = WH_OK;
+    if (x->f->is_sampled) {
+        status = wh_extract_unsampled(x, blocks, block_count, &all, &block_count);
+        blocks = all;
+    }
+    if (status == WH_OK)
+        status = wh_extract_nodes(x, blocks, block_count);
+    free(all);
+    if (status != WH_OK || wh_extract_roots(x) != WH_OK || wh_extract_edges(x) != WH_OK)
         return wh_fail(error, WH_ESYSTEM, "out of memory while scanning process %d",
                        (int)x->f->pid);
     return WH_OK;

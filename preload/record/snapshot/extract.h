@@ -1,6 +1,7 @@
 /* Inside the snapshot folder: from a frozen image and a live set to a heap.
  *
  *   nodes.c     live blocks -> sorted nodes, overlaps dropped
+ *   unsampled.c the rest of the allocator's memory, where only samples are known
  *   index.c     address -> node
  *   roots.c     modules, mappings; roots_thread.c stacks and registers; roots_tls.c TLS, DTV, TSD
  *   scan.c      memory -> candidate words -> edges
@@ -82,7 +83,8 @@ struct wh_extract {
     uint32_t root_room;
     uint32_t texts_room;
     uint64_t edge_room;
-    bool failed; /* out of memory somewhere */
+    bool is_bare; /* without nodes: the allocator's memory is wanted among the roots */
+    bool failed;  /* out of memory somewhere */
 };
 
 struct wh_keyed {
@@ -99,6 +101,10 @@ void *wh_extract_edge_room(struct wh_extract *x, uint64_t room);
 
 /* Fills heap->nodes and the index from the live set. */
 int wh_extract_nodes(struct wh_extract *x, struct wh_live_block *blocks, uint64_t count);
+
+/* Sampled recordings: blocks, which it sorts, and what lies between them, as a new array. */
+int wh_extract_unsampled(struct wh_extract *x, struct wh_live_block *blocks, uint64_t count,
+                         struct wh_live_block **ret_all, uint64_t *ret_count);
 
 /* Appends a root; NULL when out of memory (x->failed is set). */
 struct wh_heap_root *wh_extract_root(struct wh_extract *x, enum wh_root_kind kind, uint64_t start,

@@ -71,6 +71,7 @@ static int copy_modules(struct wh_frozen *f, const struct wh_snapshot_job *job) 
 static void copy_job(struct wh_frozen *f, const struct wh_snapshot_job *job) {
     f->pid = job->pid;
     f->job = job;
+    f->is_sampled = job->session && job->session->sample_bytes > 0;
     if (job->slot) {
         f->library_start = job->slot->library_start;
         f->library_end = job->slot->library_end;

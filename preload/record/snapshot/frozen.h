@@ -51,6 +51,7 @@ struct wh_frozen {
     int memory;  /* /proc/<image>/mem */
     int pagemap; /* /proc/<image>/pagemap, -1 = none */
     bool is_copy;
+    bool is_sampled;     /* the live set is a sample */
     bool is_cooperative; /* the process copied itself: `threads` is the asking one only */
     pid_t own_copy;      /* that copy, ours to end; 0 = none */
 

@@ -64,8 +64,8 @@ static uint32_t resolve_overlaps(struct wh_heap_node *nodes, uint32_t count,
             depth--;
         while (keep && depth) {
             struct wh_heap_node *outer = &nodes[open[depth - 1]];
-            if (outer->kind == WH_NODE_MMAP && node_end(outer) >= node_end(&n) &&
-                outer->address < n.address && depth < 64)
+            if ((outer->kind == WH_NODE_MMAP || outer->kind == WH_NODE_UNSAMPLED) &&
+                node_end(outer) >= node_end(&n) && outer->address < n.address && depth < 64)
                 break;
             if (outer->allocation_id > n.allocation_id) {
                 keep = false;
@@ -100,6 +100,12 @@ static void flag_shared(struct wh_extract *x) {
     }
 }
 
+static uint8_t node_kind(uint8_t alloc_kind) {
+    return alloc_kind == WH_ALLOC_MMAP    ? WH_NODE_MMAP
+           : alloc_kind == WH_ALLOC_KINDS ? WH_NODE_UNSAMPLED
+                                          : WH_NODE_BLOCK;
+}
+
 int wh_extract_nodes(struct wh_extract *x, struct wh_live_block *blocks, uint64_t count) {
     if (count >= WH_FROM_ROOT - 1)
         return WH_ESYSTEM;
@@ -123,7 +129,7 @@ int wh_extract_nodes(struct wh_extract *x, struct wh_live_block *blocks, uint64_
             .size = b->size,
             .allocation_id = b->allocation_id,
             .stack_id = b->stack_id,
-            .kind = b->alloc_kind == WH_ALLOC_MMAP ? WH_NODE_MMAP : WH_NODE_BLOCK,
+            .kind = node_kind(b->alloc_kind),
         };
     }
     uint32_t dropped = 0;

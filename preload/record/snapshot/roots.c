@@ -231,12 +231,15 @@ static bool is_unexplained(const struct wh_extract *x, const struct wh_mapping *
         return false;
     if (f->session_inode && m->inode == f->session_inode && m->device == f->session_device)
         return false;
+    if (x->is_bare && strcmp(m->path, "[heap]") == 0)
+        return true;
     if (m->path[0] == '[') /* heap, stack, vdso, vvar ... but not named anonymous memory */
         return strncmp(m->path, "[anon:", 6) == 0 && !has_node(x, m->start, m->end);
     if (strncmp(m->path, "/dev/", 5) == 0 && strncmp(m->path, "/dev/zero", 9) != 0 &&
         strncmp(m->path, "/dev/shm/", 9) != 0)
         return false; /* reading a device can have effects */
-    return !has_node(x, m->start, m->end) && !is_arena(f, m) && !wh_is_cached_stack(x, m);
+    return !has_node(x, m->start, m->end) && (x->is_bare || !is_arena(f, m)) &&
+           !wh_is_cached_stack(x, m);
 }
 
 static int by_start(const void *a, const void *b) {
