@@ -190,9 +190,21 @@ SELECT process_id, stack_id, count(*),
        sum(live * s / p), 1.96 * sqrt(sum(live * s * s * (1 - p) / (p * p)))
 FROM block GROUP BY process_id, stack_id;
 
--- The same by the formula of Go's heap profile (--go-scaling): samples of one stack and size are a
--- bucket, the bucket's count and bytes are divided by 1 - exp(-average size / sample_bytes) and cut to
--- integers.
+-- Sizes as Go's allocator rounds them (runtime/sizeclasses.go of Go 1.19); above the last one it rounds up
+-- to pages of 8192 bytes.
+CREATE VIEW go_size_class(
+    size_bytes -- of a block of this class
+) AS
+VALUES (8), (16), (24), (32), (48), (64), (80), (96), (112), (128), (144), (160), (176), (192), (208), (224),
+    (240), (256), (288), (320), (352), (384), (416), (448), (480), (512), (576), (640), (704), (768), (896),
+    (1024), (1152), (1280), (1408), (1536), (1792), (2048), (2304), (2688), (3072), (3200), (3456), (4096),
+    (4864), (5376), (6144), (6528), (6784), (6912), (8192), (9472), (9728), (10240), (10880), (12288), (13568),
+    (14336), (16384), (18432), (19072), (20480), (21760), (24576), (27264), (28672), (32768);
+
+-- The same by the formula of Go's heap profile (--go-scaling): samples of one stack and size, rounded as
+-- Go rounds it, are a bucket, the bucket's count and bytes are divided by 1 - exp(-size / sample_bytes) and
+-- cut to integers. Go counts rounded sizes when it draws samples, too: where a program's own sizes are not
+-- rounded, as the simulator's are, its profile has a few more samples of them.
 CREATE VIEW go_estimate(
     process_id,    -- process.id
     stack_id,      -- stack_node.id; 0 = none taken
@@ -201,13 +213,20 @@ CREATE VIEW go_estimate(
     inuse_objects, -- blocks live at the end (count)
     inuse_space    -- their bytes
 ) AS
-WITH bucket AS (
-    SELECT a.process_id, a.stack_id, a.size_bytes AS s, sum(NOT a.is_inherited) AS n,
-           sum(a.free_ns IS NULL) AS live,
-           CASE WHEN t.value <= 1 OR a.size_bytes = 0 THEN 1.0
-                ELSE 1 / (1 - exp(-1.0 * a.size_bytes / t.value)) END AS scale
-    FROM allocation a, trace t WHERE t.key = 'sample_bytes' AND a.kind <> 'mmap'
-    GROUP BY a.process_id, a.stack_id, a.size_bytes)
+WITH counted AS (
+    SELECT a.process_id, a.stack_id, a.size_bytes, sum(NOT a.is_inherited) AS n,
+           sum(a.free_ns IS NULL) AS live
+    FROM allocation a WHERE a.kind <> 'mmap' GROUP BY a.process_id, a.stack_id, a.size_bytes),
+rounded AS (
+    SELECT process_id, stack_id, n, live,
+           CASE WHEN size_bytes > 32768 THEN (size_bytes + 8191) / 8192 * 8192 WHEN size_bytes = 0 THEN 0
+                ELSE (SELECT min(c.size_bytes) FROM go_size_class c WHERE c.size_bytes >= counted.size_bytes)
+           END AS s
+    FROM counted),
+bucket AS (
+    SELECT r.process_id, r.stack_id, r.s, sum(r.n) AS n, sum(r.live) AS live,
+           CASE WHEN t.value <= 1 OR r.s = 0 THEN 1.0 ELSE 1 / (1 - exp(-1.0 * r.s / t.value)) END AS scale
+    FROM rounded r, trace t WHERE t.key = 'sample_bytes' GROUP BY r.process_id, r.stack_id, r.s)
 SELECT process_id, stack_id, sum(CAST(n * scale AS INTEGER)), sum(CAST(n * s * scale AS INTEGER)),
        sum(CAST(live * scale AS INTEGER)), sum(CAST(live * s * scale AS INTEGER))
 FROM bucket GROUP BY process_id, stack_id;

@@ -45,3 +45,14 @@ grep -qi "sampled" "$TMP/report" || fail "the report does not say that it is sam
 grep -q "95 %" "$TMP/report" || fail "the report shows no intervals"
 timeout 60 "$WHOHOLDS" record -q --sample 16KiB --go-scaling -o "$TMP/go.db" -- "$PROGRAMS/t_sample" "$TMP/again"
 "$WHOHOLDS" report "$TMP/go.db" | grep -q "Go's heap profile" || fail "--go-scaling is not said"
+
+# Go's profile counts what its allocator rounds to: the same of a program that rounds and of one that does
+# not. At rate 1 every allocation is in it, unscaled.
+for rounding in "" --no-rounding; do
+    # shellcheck disable=SC2086 # an option or nothing
+    timeout 60 "$WHOHOLDS" record -q --force --sample 1 --go-scaling -o "$TMP/go.db" -- "$WH_BUILD/bin/whoholds-sim" \
+        run retained-request-field --set keys=10 --quiet $rounding
+    check_eq "10|1064960" "$(q "$TMP/go.db" "SELECT sum(inuse_objects), sum(inuse_space) FROM go_estimate e
+        WHERE (SELECT creator FROM stack WHERE id = e.stack_id) = 'LinkBuffer_readBinary' AND inuse_space > 10000")" \
+        "fields of 100,000 bytes in Go's profile $rounding"
+done

@@ -6,8 +6,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 near() { # PERCENT EXPECTED ACTUAL WHAT
-    [ $((($3 - $2) * 100)) -le $(($1 * $2)) ] && [ $((($2 - $3) * 100)) -le $(($1 * $2)) ] ||
-        fail "$4: expected $2 +- $1 %, got $3"
+    local off=$((($3 - $2) * 100))
+    [ "${off#-}" -le $(($1 * $2)) ] || fail "$4: expected $2 +- $1 %, got $3"
 }
 held() { # TRACE ROOT [CREATOR-PATTERN]: bytes held by that root variable
     q "$1" "SELECT ifnull(sum(bytes), 0) FROM gap WHERE root = '$2' AND creator GLOB '${3:-*}'
