@@ -28,6 +28,11 @@ static _Atomic(struct table *) current;
 static _Atomic uint32_t next_id = 1;
 static _Atomic uint32_t growing;
 
+static uint32_t hash_of(uint32_t parent, uint64_t ip) {
+    uint64_t x = (ip ^ (uint64_t)parent << 29) * 0x9e3779b97f4a7c15ull;
+    return (uint32_t)((x ^ x >> 32) >> 16);
+}
+
 static struct node *node_of(uint32_t id, int make) {
     uint32_t biased = id + SEGMENT_FIRST;
     unsigned s = 31u - (unsigned)__builtin_clz(biased) - 12u;
@@ -108,10 +113,11 @@ static void grow(struct table *old) {
     atomic_store(&growing, 0);
 }
 
-static uint32_t intern(struct wh_thread *t, uint32_t parent, uint64_t ip) {
+uint32_t wh_intern(struct wh_thread *t, uint32_t parent, uint64_t ip) {
     const uint64_t plain_ip = ip;
+    t->stamp_late = 1; /* another thread may have made the node after our stamp */
     ip = (ip & 0xffffffffffffull) | (uint64_t)wh_module_incarnation(ip) << 48;
-    uint32_t hash = (uint32_t)(wh_node_hash(parent, ip) >> 16);
+    uint32_t hash = hash_of(parent, ip);
     struct table *table = atomic_load_explicit(&current, memory_order_acquire);
     _Atomic uint32_t *slot;
     uint32_t id = find(table, parent, ip, hash, &slot);
@@ -142,30 +148,63 @@ static uint32_t intern(struct wh_thread *t, uint32_t parent, uint64_t ip) {
 }
 
 void wh_intern_forget(struct wh_thread *t) {
-    if (!t->cache) {
-        t->cache = t->cache_small;
-        t->cache_mask = WH_NODE_CACHE_SMALL - 1;
+    if (!t->segments) {
+        t->segments = t->segments_small;
+        t->segment_mask = WH_SEGMENTS_SMALL - 1;
     }
-    for (uint32_t i = 0; i <= t->cache_mask; i++)
-        t->cache[i].id = 0;
+    for (uint32_t i = 0; i <= t->segment_mask; i++)
+        t->segments[i].id = 0;
 }
 
 /* A thread that keeps missing gets a larger cache, once. */
 static void enlarge(struct wh_thread *t) {
-    if (!t->cache_large)
-        t->cache_large = wh_memory_take(WH_NODE_CACHE_LARGE * sizeof *t->cache_large);
-    if (!t->cache_large)
+    if (!t->segments_large)
+        t->segments_large = wh_memory_take(WH_SEGMENTS_LARGE * sizeof *t->segments_large);
+    if (!t->segments_large)
         return;
-    t->cache = t->cache_large;
-    t->cache_mask = WH_NODE_CACHE_LARGE - 1;
+    t->segments = t->segments_large;
+    t->segment_mask = WH_SEGMENTS_LARGE - 1;
 }
 
-uint32_t wh_intern_miss(struct wh_thread *t, uint64_t path, uint32_t parent, uint64_t ip) {
-    uint32_t id = intern(t, parent, ip);
-    if (++t->cache_misses == 8 * WH_NODE_CACHE_SMALL)
-        enlarge(t);
-    struct wh_node_entry *set = wh_node_set(t, path);
+uint32_t wh_segment_miss(struct wh_thread *t, struct wh_segment *set, const struct wh_path *path,
+                         uint32_t base, uint32_t from, uint32_t to) {
+    const struct wh_tail *tail = &t->tail;
+    struct wh_segment *next = t->segments + ((uint32_t)(set - t->segments) ^ 2);
+    uint32_t node = wh_segment_id(&next[0], path, base);
+    if (node || (node = wh_segment_id(&next[1], path, base)))
+        return node;
+    node = base;
+    for (uint32_t i = from; i < to && (node || i == from); i++)
+        if (!wh_frame_is_own(&tail->frame[i]))
+            node = wh_intern(t, node, tail->frame[i].ip);
+    next[1] = set[1];
     set[1] = set[0];
-    set[0] = (struct wh_node_entry){ip, parent, id};
-    return id;
+    set[0] = (struct wh_segment){*path, base, node};
+    if (++t->segment_misses == 8 * WH_SEGMENTS_SMALL)
+        enlarge(t);
+    return node;
+}
+
+uint32_t wh_intern_frames(struct wh_thread *t, uint32_t base, uint32_t from, uint32_t to) {
+    const struct wh_tail *tail = &t->tail;
+    while (from < to) {
+        uint32_t index[WH_SEGMENT_FRAMES] = {0}, end = from, n = 0;
+        for (; end < to && n < WH_SEGMENT_FRAMES; end++)
+            if (!wh_frame_is_own(&tail->frame[end])) {
+                if (!tail->index[end])
+                    break;
+                index[n++] = tail->index[end];
+            }
+        if (n) {
+            struct wh_path path = wh_path_of(index);
+            base = wh_segment_get(t, &path, base, from, end);
+        } else if (end < to) /* its rule has no index */
+            base = wh_intern(t, base, tail->frame[end++].ip);
+        else
+            break;
+        if (!base)
+            return 0;
+        from = end;
+    }
+    return base;
 }

@@ -1,7 +1,18 @@
 /* Writing events into the thread's open block. The order of steps is what the recorder's merge
  * relies on: room for the record (may change the block) -> busy = 1 -> stamp -> encode -> committed
  * -> busy = 0 so that any block that is not busy at some moment gets only later stamps from then
- * on. Interning a stack publishes its nodes before all that.
+ * on.
+ *
+ * An allocation is stamped first thing after the real call, and its stack walked while the counter
+ * is read, which takes as long as two cache misses. But the stamp must not lie before the moment
+ * that a node of the stack was published (event.h). A node that this thread has in its cache is
+ * older than its last stamp; if the walk went to the shared table, or into another block, it says
+ * so in stamp_late, and the stamp is taken again.
+ *
+ * Fences. A free's stamp needs none: the counter was read before the instruction retired, and no
+ * later store is seen by another thread before that; so it lies before the block can be given out
+ * again. An allocation's does: without one the counter could be read before the loads that show
+ * another thread's free.
  *
  * An event that finds no room is counted, and the count is said in the stream at the next chance.
  */
@@ -58,19 +69,19 @@ WH_INLINE int room(struct wh_thread *t) {
 WH_INLINE uint8_t *put_dt(struct wh_writer *w, uint8_t *p, uint64_t ticks) {
     if (WH_UNLIKELY(ticks < w->ticks))
         ticks = w->ticks;
-    p = wh_put_varint(p, ticks - w->ticks);
+    p = wh_put_varint_open(p, ticks - w->ticks);
     w->ticks = ticks;
     return p;
 }
 
 WH_INLINE uint8_t *put_address(struct wh_writer *w, uint8_t *p, uint64_t address) {
-    p = wh_put_varint(p, wh_zigzag((int64_t)((address >> 3) - (w->address >> 3))));
+    p = wh_put_varint_open(p, wh_zigzag((int64_t)((address >> 3) - (w->address >> 3))));
     w->address = address;
     return p;
 }
 
 WH_INLINE uint8_t *put_stack(struct wh_writer *w, uint8_t *p, uint32_t stack) {
-    p = wh_put_varint(p, wh_zigzag((int32_t)(stack - w->stack)));
+    p = wh_put_varint_open(p, wh_zigzag((int32_t)(stack - w->stack)));
     w->stack = stack;
     return p;
 }
@@ -115,19 +126,29 @@ void wh_record_alloc(struct wh_thread *t, uint32_t kind, const void *block, size
                      uintptr_t frame) {
     if (WH_UNLIKELY(wh_process.sample_bytes) && kind != WH_ALLOC_MMAP && !is_sample(t, block))
         return;
-    uint32_t stack = wh_unwind(t, frame);
     if (WH_UNLIKELY(!room(t))) {
         give_up(t);
         return;
     }
     struct wh_writer *w = &t->writer;
     set_busy(t);
+    t->stamp_late = 0;
     wh_ticks_fence();
     uint64_t ticks = wh_ticks();
+    uint32_t stack = wh_unwind(t, frame);
+    if (WH_UNLIKELY(t->stamp_late)) {
+        if (!room(t)) {
+            give_up(t);
+            return;
+        }
+        set_busy(t);
+        wh_ticks_fence();
+        ticks = wh_ticks();
+    }
     uint8_t *p = put_tag(w->cursor, (uintptr_t)block, 0, WH_EV_ALLOC, kind);
     p = put_dt(w, p, ticks);
     p = put_address(w, p, (uintptr_t)block);
-    p = wh_put_varint(p, size);
+    p = wh_put_varint_open(p, size);
     w->cursor = put_stack(w, p, stack);
     finish(t);
 }
@@ -152,7 +173,7 @@ WH_INLINE void record_free(struct wh_thread *t, const void *block, size_t size, 
     if (detail & 1)
         p = put_stack(w, p, stack);
     if (detail & 2)
-        p = wh_put_varint(p, size);
+        p = wh_put_varint_open(p, size);
     w->cursor = p;
     finish(t);
 }
@@ -190,10 +211,10 @@ void wh_record_realloc_end(struct wh_thread *t, struct wh_realloc begun, uint32_
         ticks = begun.before;
     uint8_t *p = put_tag(w->cursor, old_block, (uintptr_t)block, WH_EV_REALLOC, kind);
     p = put_dt(w, p, ticks);
-    p = wh_put_varint(p, ticks - begun.before);
+    p = wh_put_varint_open(p, ticks - begun.before);
     p = put_address(w, p, old_block);
     p = put_address(w, p, (uintptr_t)block);
-    p = wh_put_varint(p, size);
+    p = wh_put_varint_open(p, size);
     w->cursor = put_stack(w, p, begun.stack);
     finish(t);
 }

@@ -26,27 +26,28 @@
 
 /* ---- stacks (unwind.c) -------------------------------------------------------------------- */
 
-#define WH_DEPTH_LIMIT 1024u /* session.depth_max is cut to this */
-#define WH_WALK_MAX    2048u /* frames walked afresh before a stack counts as bottomless */
-#define WH_TAIL_MAX    (WH_WALK_MAX + WH_DEPTH_LIMIT)
+#define WH_DEPTH_LIMIT    1024u /* session.depth_max is cut to this */
+#define WH_WALK_MAX       2048u /* frames walked afresh before a stack counts as bottomless */
+#define WH_TAIL_MAX       (WH_WALK_MAX + WH_DEPTH_LIMIT)
+#define WH_INDEX_BITS     21 /* of a rule in the table, see rules.c */
+#define WH_SEGMENT_FRAMES 9u /* looked up at once, see intern.c */
 
-/* A frame just walked, before it is interned: the code address, and stack and frame pointer as that
- * code had them. The word below sp is the return address that led here, unless `exact`. */
-struct wh_fresh {
-    uint64_t ip, sp, bp;
-    const uint64_t *bp_slot,
-        *cfa_slot;                  /* words that the caller's bp and CFA were read from; or NULL */
-    uint8_t uses_bp, keeps_bp, own; /* own: code of this library */
-    uint64_t path;                  /* hash of the path from the root to here */
+/* A frame as it was walked: the code address, stack and frame pointer as that code had them, and
+ * the rule that led on to its caller. The word below sp is the return address that led here, unless
+ * the code was interrupted. */
+struct wh_frame {
+    uint64_t ip, sp, bp, rule;
 };
 
-/* What is remembered of a frame beside ip and sp. */
-struct wh_frame {
-    uint64_t bp, path; /* path: hash of the return addresses from the root to here */
-    uint32_t node;     /* interned path from the root to here; valid below depth_max */
-    uint32_t slots;    /* number of tail slots that this frame and all its callers read */
-    uint8_t needs_bp;  /* this frame or a caller computes something from bp as it is here */
-    uint8_t own;       /* code of this library: not part of the recorded stack */
+/* What follows for a remembered frame from its rule and its caller. */
+enum {
+    WH_FRAME_USES_BP = 1,  /* something was computed from bp */
+    WH_FRAME_KEEPS_BP = 2, /* the caller's bp is this frame's */
+    WH_FRAME_NEEDS_BP = 4, /* it or a caller computes something from bp as it is here */
+};
+struct wh_standing {
+    uint32_t slots; /* number of tail slots that this frame and all its callers read */
+    uint32_t flags;
 };
 
 /* A word of the stack that a walk depended on, other than a return address. */
@@ -60,28 +61,41 @@ struct wh_range {
 };
 
 /* The last stack, root first, with every word it was derived from. The return addresses need no
- * slot: the one that led to frame i lies at sp[i] - 8 and is ip[i]. */
+ * slot: the one that led to a frame lies at its sp - 8 and is its ip. */
 struct wh_tail {
     uint32_t count;
     uint32_t limit; /* only frames below this index may be met again (signals, stack switches) */
     uint32_t gap;   /* frames are missing below this index; 0 = none */
-    uint32_t generation; /* of the code when it was walked; also of the node cache */
-    uint8_t unresolved;  /* the walk ended before the thread's first frame */
-    uint64_t ip[WH_TAIL_MAX], sp[WH_TAIL_MAX];
+    uint32_t base;  /* frames below the point from which nodes are looked up */
+    uint32_t plain; /* from this frame on all have an index and are not our own */
+    uint32_t stood; /* frames below this index held once already: standing[] is filled in */
+    uint32_t unresolved; /* the walk ended before the thread's first frame */
+    uint64_t high;       /* all words it was derived from lie below */
     struct wh_frame frame[WH_TAIL_MAX];
+    struct wh_standing standing[WH_TAIL_MAX];
+    uint32_t node[WH_TAIL_MAX]; /* interned path from the root to here; 0 = not asked for yet */
+    /* Of the rule, which stands for ip; 0 = none. 0 also behind the last frame. */
+    uint32_t index[WH_TAIL_MAX + WH_SEGMENT_FRAMES];
     struct wh_slot slot[2 * WH_TAIL_MAX];
 };
 
 /* ---- threads (thread.c) ------------------------------------------------------------------- */
 
-/* Entries of a thread's cache in front of the shared table, in sets of two: a short process touches
- * few pages; after many misses the cache grows to 512 KiB. */
-#define WH_NODE_CACHE_SMALL 512u
-#define WH_NODE_CACHE_LARGE 32768u
+/* A run of frames from a node on, as one entry: the indices of up to nine rules, each of which
+ * stands for one code address, root side in the low bits. Equal words are equal paths, so one
+ * look-up replaces one for each frame. A set is a cache line of two; what falls out of it goes into
+ * its neighbour. A short process touches few pages; after many misses the cache grows to 512 KiB.
+ */
+#define WH_SEGMENTS_SMALL 256u
+#define WH_SEGMENTS_LARGE 16384u
 
-struct wh_node_entry {
-    uint64_t ip;
-    uint32_t parent, id;
+struct wh_path {
+    uint64_t words[3]; /* three indices each; 0 = no frame */
+};
+
+struct wh_segment {
+    struct wh_path path;
+    uint32_t base, id; /* node that it begins at, 0 = the root; node that it leads to, 0 = empty */
 };
 
 struct wh_thread {
@@ -92,6 +106,7 @@ struct wh_thread {
     uint32_t serial, tid, sequence;
     uint32_t ended; /* the thread's end was written: each later event borrows a state for itself */
     uint32_t rearmed;
+    uint32_t stamp_late;  /* a stamp taken before is too early: see record.c */
     uint64_t lost_unsaid; /* events lost since the last LOST record */
     uint64_t fork_token;
     struct wh_range own_stack, foreign_stack;
@@ -102,13 +117,15 @@ struct wh_thread {
     /* A signal handler that interrupts the encoder gets a state, and so a stream, of its own; it is
      * kept for the next one. */
     struct wh_thread *nested, *outer;
-    struct wh_node_entry *cache; /* in front of the shared node table */
-    uint32_t cache_mask, cache_misses;
-    struct wh_node_entry cache_small[WH_NODE_CACHE_SMALL];
-    struct wh_node_entry *cache_large; /* NULL until needed */
+    const struct wh_rules *rules; /* that the indices in tail and segments are of */
+    uint32_t generation;          /* of the code when these were made */
+    uint32_t segment_mask, segment_misses;
+    struct wh_segment *segments;
+    struct wh_segment *segments_large; /* NULL until needed */
+    _Alignas(64) struct wh_segment segments_small[WH_SEGMENTS_SMALL];
     struct wh_tail tail;
-    struct wh_fresh fresh[WH_WALK_MAX];
-    struct wh_fresh ring[WH_DEPTH_LIMIT / 2];
+    struct wh_frame fresh[WH_WALK_MAX]; /* leaf first */
+    uint32_t fresh_index[WH_WALK_MAX];
 };
 
 /* The guard says who on this thread is inside a hook: the holder's frame address with a level in
@@ -329,39 +346,55 @@ WH_INLINE int wh_sample_skips_free(const void *block) {
 
 int wh_intern_init(void);
 void wh_intern_forked(void);
-uint32_t wh_intern_miss(struct wh_thread *t, uint64_t path, uint32_t parent, uint64_t ip);
-void wh_intern_forget(struct wh_thread *t); /* empties the thread's cache */
-uint32_t wh_intern_count(void);             /* ids handed out so far, + 1 */
-
 WH_INLINE uint64_t wh_mix(uint64_t x) {
     x ^= x >> 32;
     x *= 0xd6e8feb86659fd93ull;
     x ^= x >> 29;
     return x;
 }
-WH_INLINE uint64_t wh_node_hash(uint32_t parent, uint64_t ip) {
-    uint64_t x = (ip ^ (uint64_t)parent << 29) * 0x9e3779b97f4a7c15ull;
-    return x ^ x >> 32;
+/* The node of `ip` called from parent's path; 0 when it cannot be recorded. Slow. */
+uint32_t wh_intern(struct wh_thread *t, uint32_t parent, uint64_t ip);
+/* The node of the tail's frames [from, to) called from base's path. */
+uint32_t wh_intern_frames(struct wh_thread *t, uint32_t base, uint32_t from, uint32_t to);
+uint32_t wh_segment_miss(struct wh_thread *t, struct wh_segment *set, const struct wh_path *path,
+                         uint32_t base, uint32_t from, uint32_t to);
+void wh_intern_forget(struct wh_thread *t); /* empties the thread's segments */
+uint32_t wh_intern_count(void);             /* ids handed out so far, + 1 */
+
+WH_INLINE struct wh_path wh_path_of(const uint32_t index[WH_SEGMENT_FRAMES]) {
+    struct wh_path path;
+    for (unsigned i = 0; i < 3; i++, index += 3)
+        path.words[i] = (uint64_t)index[0] | (uint64_t)index[1] << WH_INDEX_BITS |
+                        (uint64_t)index[2] << 2 * WH_INDEX_BITS;
+    return path;
 }
-/* The hash of a path that goes on to ip. It depends on addresses alone, not on ids: where a whole
- * stack's nodes lie in the cache is known before the first of them was looked up. */
-WH_INLINE uint64_t wh_path(uint64_t caller, uint64_t ip) {
-    uint64_t x = (caller ^ ip) * 0x9e3779b97f4a7c15ull;
-    return x ^ x >> 32;
+
+WH_INLINE struct wh_segment *wh_segment_set(struct wh_thread *t, const struct wh_path *path,
+                                            uint32_t base) {
+    const uint64_t *w = path->words;
+    unsigned __int128 product = (unsigned __int128)(w[0] ^ 0x9e3779b97f4a7c15ull) *
+                                (w[1] ^ (uint64_t)base << 32 ^ 0xd6e8feb86659fd93ull);
+    uint64_t x = (uint64_t)(product >> 64) ^ (uint64_t)product ^ w[2] * 0xa0761d6478bd642full;
+    x ^= x >> 32;
+    return &t->segments[x & t->segment_mask & ~1u];
 }
-WH_INLINE struct wh_node_entry *wh_node_set(struct wh_thread *t, uint64_t path) {
-    return &t->cache[path >> 7 & t->cache_mask & ~1u];
+
+WH_INLINE uint32_t wh_segment_id(const struct wh_segment *s, const struct wh_path *path,
+                                 uint32_t base) {
+    return ((s->path.words[0] ^ path->words[0]) | (s->path.words[1] ^ path->words[1]) |
+            (s->path.words[2] ^ path->words[2]) | (s->base ^ base))
+               ? 0
+               : s->id;
 }
-/* The node of `ip` called from `parent`'s path; 0 when it cannot be recorded. */
-WH_INLINE uint32_t wh_intern_at(struct wh_thread *t, uint64_t path, uint32_t parent, uint64_t ip) {
-    struct wh_node_entry *e = wh_node_set(t, path);
-    e += (e->ip != ip) | (e->parent != parent);
-    if (WH_LIKELY(e->ip == ip && e->parent == parent && e->id))
-        return e->id;
-    return wh_intern_miss(t, path, parent, ip);
-}
-WH_INLINE uint32_t wh_intern(struct wh_thread *t, uint32_t parent, uint64_t ip) {
-    return wh_intern_at(t, wh_path(parent, ip), parent, ip);
+
+/* The node of the tail's frames [from, to), which `path` stands for, called from base's path. */
+WH_INLINE uint32_t wh_segment_get(struct wh_thread *t, const struct wh_path *path, uint32_t base,
+                                  uint32_t from, uint32_t to) {
+    struct wh_segment *set = wh_segment_set(t, path, base);
+    uint32_t id = wh_segment_id(&set[0], path, base);
+    if (WH_UNLIKELY(!id))
+        id = wh_segment_id(&set[1], path, base);
+    return WH_LIKELY(id != 0) ? id : wh_segment_miss(t, set, path, base, from, to);
 }
 
 /* ---- cfi.c: rules from .eh_frame --------------------------------------------------------------
@@ -391,44 +424,60 @@ struct wh_rule wh_cfi_rule(uint64_t ip, int exact);
 /* ---- rules.c: the shared cache in front of cfi.c ------------------------------------------------
  */
 
-#define WH_RULE_EXACT                                                                              \
-    (1ull << 63) /* in a key: ip is the address of an instruction, no return address */
+/* In a key: ip is the address of an instruction, no return address. */
+#define WH_RULE_EXACT (1ull << 47)
 
-struct wh_rule_entry {
-    _Atomic uint64_t key;
-    _Atomic uint64_t rule; /* packed; 0 = not there yet */
-};
-struct wh_rule_table {
+struct wh_rules {
     uint32_t mask;
     _Atomic uint32_t used;
-    struct wh_rule_entry entries[];
+    _Atomic uint32_t generation; /* that the rules are of */
+    /* Key 48 bits, generation 2, rule 14; 0 = empty. Behind them as many words for the rules that
+     * have no room here. */
+    _Atomic uint64_t entries[];
 };
-extern _Atomic(struct wh_rule_table *) wh_rules_current;
+extern _Atomic(struct wh_rules *) wh_rules_current;
 
-int wh_rules_init(void);
-void wh_rules_forked(void);
-uint64_t wh_rules_slow(uint64_t key); /* the packed rule */
-
-/* kind 4 bits, bp_kind 2, generation 18, bp_offset 16 (words), cfa_offset 24 */
-#define WH_RULE_GENERATION       0x3ffffu
+/* An ordinary rule: CFA = sp or bp + a multiple of 8 below 4096, which is this number's own bits;
+ * the caller's bp is the same (low bits 0) or lies n + 1 words below the CFA (low bits n). */
+#define WH_RULE_BP_WORDS(code)   ((code)&7)
+#define WH_RULE_CFA(code)        ((code)&0xff8)
+#define WH_RULE_FROM_BP          0x1000u
+#define WH_RULE_WIDE             0x2000ull /* any other: */
 #define WH_RULE_KIND(word)       ((word)&15)
 #define WH_RULE_BP_KIND(word)    ((word) >> 4 & 3)
+#define WH_RULE_OWN              0x40u
 #define WH_RULE_BP_OFFSET(word)  ((int64_t)(int16_t)((word) >> 24) * 8)
 #define WH_RULE_CFA_OFFSET(word) ((int64_t)(word) >> 40)
 
-WH_INLINE uint64_t wh_rule_hash(uint64_t key) {
-    return key * 0x9e3779b97f4a7c15ull >> 32;
+struct wh_rule_found {
+    uint64_t word;  /* an ordinary rule, or a wide one with WH_RULE_WIDE set */
+    uint32_t index; /* of the entry, from 1; 0 = the table has no room for it */
+};
+
+int wh_rules_init(void);
+void wh_rules_forked(void);
+void wh_rules_renew(struct wh_rules *t, uint32_t generation); /* after a dlclose: empties it */
+struct wh_rule_found wh_rules_find(struct wh_rules *t, uint64_t key, uint32_t generation);
+
+/* Where a key is looked for first. Return addresses are spread evenly enough as they are. */
+WH_INLINE uint32_t wh_rule_place(const struct wh_rules *t, uint64_t key) {
+    return (uint32_t)key & t->mask;
 }
-/* The packed rule for key under the code's generation. */
-WH_INLINE uint64_t wh_rules_get(const struct wh_rule_table *table, uint64_t key,
-                                uint32_t generation) {
-    const struct wh_rule_entry *e = &table->entries[wh_rule_hash(key) & table->mask];
-    uint64_t word = atomic_load_explicit(&e->rule, memory_order_relaxed);
-    if (WH_LIKELY(atomic_load_explicit(&e->key, memory_order_relaxed) == key &&
-                  ((word >> 6) & WH_RULE_GENERATION) == (generation & WH_RULE_GENERATION)) &&
-        word)
-        return word;
-    return wh_rules_slow(key);
+WH_INLINE int wh_frame_is_own(const struct wh_frame *f) {
+    return (f->rule & (WH_RULE_WIDE | WH_RULE_OWN)) == (WH_RULE_WIDE | WH_RULE_OWN);
+}
+/* Any rule as a wide one. */
+WH_INLINE uint64_t wh_rule_widen(uint64_t rule) {
+    if (rule & WH_RULE_WIDE)
+        return rule;
+    uint64_t words = WH_RULE_BP_WORDS(rule);
+    return (rule & WH_RULE_FROM_BP ? WH_RULE_BP : WH_RULE_SP) |
+           (words ? (uint64_t)WH_BP_AT_CFA << 4 | (uint64_t)(uint16_t)(-1 - (int)words) << 24 : 0) |
+           WH_RULE_CFA(rule) << 40;
+}
+/* An entry's word but for the rule. */
+WH_INLINE uint64_t wh_rule_want(uint64_t key, uint32_t generation) {
+    return key << 16 | (uint64_t)(generation & 3) << 14;
 }
 
 /* ---- unwind.c -------------------------------------------------------------------------------- */

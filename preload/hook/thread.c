@@ -56,7 +56,7 @@ static void reset(struct wh_thread *t) {
     t->nested = t->outer = NULL;
     t->tail.count = t->tail.gap = t->tail.unresolved = 0;
     t->tail.limit = WH_TAIL_MAX;
-    if (!t->cache)
+    if (!t->segments)
         wh_intern_forget(t);
     t->tid = (uint32_t)wh_sys0(SYS_gettid);
 }
@@ -174,7 +174,7 @@ void wh_thread_forked(void) {
     uint32_t rearmed = mine->rearmed;
     struct wh_tail *tail = &mine->tail; /* same stack, same nodes: it still holds */
     uint32_t count = tail->count, gap = tail->gap, limit = tail->limit;
-    uint8_t unresolved = tail->unresolved;
+    uint32_t unresolved = tail->unresolved;
     reset(mine);
     mine->own_stack = own;
     mine->rearmed = rearmed;
@@ -256,6 +256,7 @@ int wh_block_next(struct wh_thread *t) {
     w->end = b->payload + WH_BLOCK_PAYLOAD;
     t->block = b;
     t->block_index = index;
+    t->stamp_late = 1;
     atomic_store_explicit(&wh_session_entry(s, index)->state, WH_BLOCK_OPEN, memory_order_release);
     if (t->sequence > 1 && !t->ended)
         rename_if_named(t);

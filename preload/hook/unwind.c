@@ -10,6 +10,12 @@
  * What ends the proof: a dlclose (the rules may differ: code generation), a change of stacks inside
  * the walk (tail.limit), and frames that only libunwind can evaluate (nothing is remembered then).
  *
+ * So the remembered stack is checked first, from its root until a word has changed; then the fresh
+ * frames are walked until the last frame that holds. Rules of the ordinary form are applied in
+ * wh_unwind's own loop, whose length is what an event costs: one word of the rule table and the
+ * return address for each frame. The fresh frames' path is looked up as a whole (intern.c); a frame
+ * in its middle has no node until a later walk meets it.
+ *
  * A stack deeper than depth_max keeps depth_max/2 frames at either end around a node with ip 0. A
  * stack deeper than WH_WALK_MAX is not walked to its end each time: its root side is taken from the
  * last walk that reached it, once its words have been checked, and its middle is not looked at. */
@@ -30,11 +36,16 @@ static const uint64_t *at(uint64_t address) {
 /* Where a walk is: the code address and registers there. */
 struct cursor {
     uint64_t ip, sp, bp;
-    int exact; /* ip was interrupted, not called from */
+    uint64_t exact; /* 1: ip was interrupted, not called from */
     struct wh_range range;
 };
 
 enum step { STEP_ON, STEP_END, STEP_LOST, STEP_DEEP };
+
+/* A caller's address: 0 ends a stack, and no code lies in the upper half. */
+WH_INLINE enum step step_to(uint64_t ip) {
+    return WH_LIKELY(ip - 1 < ((uint64_t)1 << 47) - 1) ? STEP_ON : ip ? STEP_LOST : STEP_END;
+}
 
 static enum step step_signal(struct wh_thread *t, struct cursor *c) {
     /* ucontext at sp: gregs start at 40; rbp 10, rsp 15, rip 16 */
@@ -46,104 +57,113 @@ static enum step step_signal(struct wh_thread *t, struct cursor *c) {
     c->ip = word(ip);
     c->exact = 1;
     c->range = wh_stack_range(t, c->sp);
-    return c->range.high ? STEP_ON : STEP_LOST;
+    return c->range.high && c->ip >> 47 == 0 ? STEP_ON : STEP_LOST;
 }
 
 /* Code without a table (generated at run time): believe a frame pointer that leads on along the
  * stack. */
-static enum step step_guess(struct cursor *c, struct wh_fresh *f) {
+static enum step step_guess(struct cursor *c) {
     if (!readable(&c->range, c->sp, c->bp) || !readable(&c->range, c->sp, c->bp + 8))
         return STEP_LOST;
     uint64_t bp = word(c->bp), ip = word(c->bp + 8);
     if (bp <= c->bp || bp >= c->range.high || ip < 4096)
         return STEP_LOST;
-    f->uses_bp = 1;
-    f->bp_slot = at(c->bp);
     c->sp = c->bp + 16;
     c->bp = bp;
     c->ip = ip;
     c->exact = 0;
-    return STEP_ON;
+    return step_to(ip);
 }
 
-/* The rules that are not the ordinary ones, for the frame noted in *f. */
-static __attribute__((noinline)) enum step step_rare(struct wh_thread *t, struct cursor *c,
-                                                     struct wh_fresh *f, uint64_t rule,
-                                                     uint64_t *ret_cfa) {
-    switch (WH_RULE_KIND(rule)) {
+/* The words that a step by a wide rule reads beside the return address, 0 = none. */
+struct reads {
+    uint64_t bp_slot, cfa_slot;
+};
+static struct reads reads_of(uint64_t rule, uint64_t bp, uint64_t cfa) {
+    uint64_t kind = WH_RULE_KIND(rule), offset = (uint64_t)WH_RULE_BP_OFFSET(rule);
+    struct reads r = {0, 0};
+    if (kind == WH_RULE_BP_WORD)
+        r.cfa_slot = bp + (uint64_t)WH_RULE_CFA_OFFSET(rule);
+    if (kind == WH_RULE_NONE)
+        r.bp_slot = bp;
+    else if (WH_RULE_BP_KIND(rule) != WH_BP_SAME)
+        r.bp_slot = (WH_RULE_BP_KIND(rule) == WH_BP_AT_CFA ? cfa : bp) + offset;
+    return r;
+}
+
+/* A step by any rule. */
+static enum step step_wide(struct wh_thread *t, struct cursor *c, uint64_t rule) {
+    uint64_t cfa = 0, kind = WH_RULE_KIND(rule);
+    switch (kind) {
+    case WH_RULE_SP:
+        cfa = c->sp + (uint64_t)WH_RULE_CFA_OFFSET(rule);
+        break;
+    case WH_RULE_BP:
+        cfa = c->bp + (uint64_t)WH_RULE_CFA_OFFSET(rule);
+        break;
     case WH_RULE_BP_WORD: {
-        uint64_t slot = c->bp + (uint64_t)WH_RULE_CFA_OFFSET(rule);
+        uint64_t slot = reads_of(rule, c->bp, 0).cfa_slot;
         if (!readable(&c->range, c->sp, slot))
             return STEP_LOST;
-        f->cfa_slot = at(slot);
-        f->uses_bp = 1;
-        *ret_cfa = word(slot);
-        return STEP_ON;
+        cfa = word(slot);
+        break;
     }
     case WH_RULE_SIGNAL:
         return step_signal(t, c);
     case WH_RULE_END:
         return STEP_END;
     case WH_RULE_NONE:
-        return step_guess(c, f);
+        return step_guess(c);
     default:
         return STEP_DEEP;
     }
-}
-
-/* Moves from the frame in *c to its caller and notes in *f what that was read from. */
-WH_INLINE enum step step(struct wh_thread *t, struct cursor *c, struct wh_fresh *f,
-                         const struct wh_rule_table *table, uint32_t generation) {
-    uint64_t rule = wh_rules_get(table, c->exact ? c->ip | WH_RULE_EXACT : c->ip, generation);
-    uint64_t kind = WH_RULE_KIND(rule), bp_kind = WH_RULE_BP_KIND(rule), cfa;
-    f->ip = c->ip + (uint64_t)c->exact;
-    f->sp = c->sp;
-    f->bp = c->bp;
-    f->bp_slot = f->cfa_slot = NULL;
-    f->uses_bp = kind == WH_RULE_BP;
-    f->keeps_bp = bp_kind == WH_BP_SAME;
-    if (WH_LIKELY(kind == WH_RULE_SP || kind == WH_RULE_BP))
-        cfa = (kind == WH_RULE_SP ? c->sp : c->bp) + (uint64_t)WH_RULE_CFA_OFFSET(rule);
-    else {
-        cfa = 0;
-        enum step result = step_rare(t, c, f, rule, &cfa);
-        if (!cfa)
-            return result;
-    }
-    if (WH_UNLIKELY(cfa <= c->sp || !readable(&c->range, c->sp, cfa - 8)))
+    if (cfa <= c->sp || !readable(&c->range, c->sp, cfa - 8))
         return STEP_LOST;
-    if (bp_kind != WH_BP_SAME) {
-        uint64_t slot = (bp_kind == WH_BP_AT_CFA ? cfa : c->bp) + (uint64_t)WH_RULE_BP_OFFSET(rule);
-        if (WH_UNLIKELY(!readable(&c->range, c->sp, slot)))
-            return STEP_LOST;
-        f->uses_bp |= bp_kind == WH_BP_AT_BP;
-        f->bp_slot = at(slot);
+    uint64_t slot = reads_of(rule, c->bp, cfa).bp_slot;
+    if (slot && !readable(&c->range, c->sp, slot))
+        return STEP_LOST;
+    if (slot)
         c->bp = word(slot);
-    }
     c->ip = word(cfa - 8);
     c->sp = cfa;
     c->exact = 0;
-    return c->ip ? STEP_ON : STEP_END;
+    return step_to(c->ip);
 }
 
-/* Do the frames below `count` still hold? Returns `count` when all their words are unchanged, else
- * the number of a frame below which they might (its own words have changed). */
+/* Moves from the frame in *c to its caller; notes the frame. */
+static enum step step(struct wh_thread *t, struct cursor *c, struct wh_frame *f,
+                      uint32_t *ret_index, struct wh_rules *rules, uint32_t generation) {
+    struct wh_rule_found found =
+        wh_rules_find(rules, c->ip | (c->exact ? WH_RULE_EXACT : 0), generation);
+    *f = (struct wh_frame){c->ip + c->exact, c->sp, c->bp, found.word};
+    *ret_index = found.index;
+    return step_wide(t, c, wh_rule_widen(found.word));
+}
+
+/* ---- what was remembered ----------------------------------------------------------------- */
+
+/* How many frames of the root side of the first `count`, which all stood before, still hold: all
+ * words that were read for them are unchanged. */
 static uint32_t verify(const struct wh_tail *tail, uint32_t count) {
-    const struct wh_slot *slot = tail->slot, *end = slot + tail->frame[count - 1].slots;
-    for (uint32_t i = 0; i < count; i++)
-        if (WH_UNLIKELY(word(tail->sp[i] - 8) != tail->ip[i])) {
-            count = i + 1; /* frame i + 1 read it; what lies below i + 1 may be met again */
+    const struct wh_frame *f = tail->frame;
+    uint32_t i = 0;
+    for (; i + 4 <= count; i += 4, f += 4)
+        if (WH_UNLIKELY((word(f[0].sp - 8) ^ f[0].ip) | (word(f[1].sp - 8) ^ f[1].ip) |
+                        (word(f[2].sp - 8) ^ f[2].ip) | (word(f[3].sp - 8) ^ f[3].ip)))
             break;
-        }
-    for (; slot < end; slot++)
-        if (WH_UNLIKELY(word((uintptr_t)slot->address) != slot->value))
-            break;
+    for (; i < count && word(f->sp - 8) == f->ip; f++)
+        i++;
+    if (!i)
+        return 0;
+    const struct wh_slot *slot = tail->slot, *end = slot + tail->standing[i - 1].slots;
+    while (slot < end && WH_LIKELY(word((uintptr_t)slot->address) == slot->value))
+        slot++;
     if (WH_LIKELY(slot == end))
-        return count;
-    uint32_t changed = (uint32_t)(slot - tail->slot), low = 0, high = count;
+        return i;
+    uint32_t changed = (uint32_t)(slot - tail->slot), low = 0, high = i;
     while (low < high) { /* the first frame that read the changed word */
         uint32_t middle = (low + high) / 2;
-        if (tail->frame[middle].slots <= changed)
+        if (tail->standing[middle].slots <= changed)
             low = middle + 1;
         else
             high = middle;
@@ -151,55 +171,126 @@ static uint32_t verify(const struct wh_tail *tail, uint32_t count) {
     return low;
 }
 
-/* Is the cursor at a remembered frame? *below: only frames under this index are still candidates.
- * Returns the number of remembered frames that hold, 0 = not met. */
-WH_INLINE uint32_t meet(const struct wh_tail *tail, const struct cursor *c, uint32_t *below) {
-    uint32_t i = *below;
-    while (i && tail->sp[i - 1] < c->sp)
+/* Notes a word that a frame was read from. Returns 0 when it has changed. */
+static int keep_slot(struct wh_tail *tail, struct wh_standing *s, uint64_t address, uint64_t value,
+                     uint64_t readable_to) {
+    if (address + 8 > readable_to || word(address) != value)
+        return 0;
+    tail->slot[s->slots++] = (struct wh_slot){at(address), value};
+    if (address + 8 > tail->high)
+        tail->high = address + 8;
+    return 1;
+}
+
+/* Frame i, whose callers hold, is still as it was walked. Does it hold, too? Then what is needed to
+ * check it again is noted. Most fresh frames are gone before they are asked, so this is not done
+ * when they are walked. */
+static int stand(struct wh_tail *tail, uint32_t i, uint64_t readable_to) {
+    const struct wh_frame *f = &tail->frame[i];
+    struct wh_standing s = {0, 0};
+    uint32_t above = 0;
+    if (word(f->sp - 8) != f->ip)
+        return 0;
+    if (i) {
+        s.slots = tail->standing[i - 1].slots;
+        above = tail->standing[i - 1].flags;
+        if (i == tail->gap) /* the true caller is unknown */
+            above |= WH_FRAME_NEEDS_BP;
+    }
+    uint64_t rule = wh_rule_widen(f->rule), kind = WH_RULE_KIND(rule);
+    if (kind == WH_RULE_BP || kind == WH_RULE_BP_WORD || kind == WH_RULE_NONE ||
+        WH_RULE_BP_KIND(rule) == WH_BP_AT_BP)
+        s.flags |= WH_FRAME_USES_BP;
+    if (WH_RULE_BP_KIND(rule) == WH_BP_SAME)
+        s.flags |= WH_FRAME_KEEPS_BP;
+    if (s.flags & WH_FRAME_USES_BP || (s.flags & WH_FRAME_KEEPS_BP && above & WH_FRAME_NEEDS_BP))
+        s.flags |= WH_FRAME_NEEDS_BP;
+    if (i && i != tail->gap) { /* the first frame has no caller that was read */
+        const struct wh_frame *caller = f - 1;
+        struct reads r = reads_of(rule, f->bp, caller->sp);
+        if (r.bp_slot && !keep_slot(tail, &s, r.bp_slot, caller->bp, readable_to))
+            return 0;
+        if (r.cfa_slot && !keep_slot(tail, &s, r.cfa_slot, caller->sp, readable_to))
+            return 0;
+    }
+    tail->standing[i] = s;
+    return 1;
+}
+
+/* How many remembered frames may be met from *c on: they lie above it on the same stack and hold.
+ */
+static uint32_t standing(struct wh_tail *tail, const struct cursor *c) {
+    uint32_t count = tail->count < tail->limit ? tail->count : tail->limit;
+    if (WH_UNLIKELY(tail->high > c->range.high))
+        return 0;
+    while (count && tail->frame[count - 1].sp < c->sp)
+        count--;
+    uint32_t stood = tail->stood < count ? tail->stood : count, i = verify(tail, stood);
+    if (i == stood) {
+        while (i < count && stand(tail, i, c->range.high))
+            i++;
+        if (i > tail->stood)
+            tail->stood = i;
+    }
+    return i;
+}
+
+/* Is a cursor at or above the last standing frame at one of them? 1 = yes, the last of *standing;
+ * else *standing are those that lie higher. */
+WH_INLINE int meet(const struct wh_tail *tail, uint64_t ip, uint64_t sp, uint64_t bp,
+                   uint32_t *standing_frames) {
+    uint32_t i = *standing_frames;
+    while (i && tail->frame[i - 1].sp < sp)
         i--;
-    *below = i;
-    if (!i || tail->sp[i - 1] != c->sp || tail->ip[i - 1] != c->ip || c->exact)
+    *standing_frames = i;
+    if (!i || tail->frame[i - 1].sp != sp)
         return 0;
     const struct wh_frame *f = &tail->frame[i - 1];
-    if (f->needs_bp && f->bp != c->bp)
-        return 0;
-    uint32_t holds = verify(tail, i);
-    if (holds == i)
-        return i;
-    *below = holds < i ? holds : i - 1;
+    if (WH_LIKELY(f->ip == ip &&
+                  (!(tail->standing[i - 1].flags & WH_FRAME_NEEDS_BP) || f->bp == bp)))
+        return 1;
+    *standing_frames = i - 1;
     return 0;
 }
 
-/* Hashes a fresh frame's path and calls for its node. */
-WH_INLINE uint64_t call_ahead(struct wh_thread *t, struct wh_fresh *f, uint64_t caller) {
-    f->own = (uint8_t)wh_in(&wh_process.self, f->ip);
-    f->path = f->own ? caller : wh_path(caller, f->ip);
-    __builtin_prefetch(wh_node_set(t, f->path));
-    return f->path;
+/* Keeps the root side only. */
+WH_INLINE void keep(struct wh_tail *tail, uint32_t count) {
+    tail->count = count;
+    if (count <= tail->gap)
+        tail->gap = 0;
+    if (WH_UNLIKELY(count < tail->stood))
+        tail->stood = count;
+    if (WH_UNLIKELY(count < tail->plain))
+        tail->plain = count;
 }
 
-/* Appends a frame on the leaf side of the tail and interns it. */
-WH_INLINE void push(struct wh_thread *t, const struct wh_fresh *f) {
-    struct wh_tail *tail = &t->tail;
-    uint32_t i = tail->count++;
-    struct wh_frame *frame = &tail->frame[i];
-    uint32_t slots = i ? frame[-1].slots : 0;
-    if (f->bp_slot)
-        tail->slot[slots++] = (struct wh_slot){f->bp_slot, *f->bp_slot};
-    if (WH_UNLIKELY(f->cfa_slot != NULL))
-        tail->slot[slots++] = (struct wh_slot){f->cfa_slot, *f->cfa_slot};
-    tail->ip[i] = f->ip;
-    tail->sp[i] = f->sp;
-    frame->bp = f->bp;
-    frame->slots = slots;
-    /* over a gap the true caller is unknown */
-    frame->needs_bp = f->uses_bp || (f->keeps_bp && i && (frame[-1].needs_bp || i == tail->gap));
-    frame->own = f->own;
-    frame->path = f->path;
-    if (WH_LIKELY(i < wh_process.depth_max && !tail->gap)) {
-        uint32_t parent = i ? frame[-1].node : tail->unresolved ? wh_intern(t, 0, 0) : 0;
-        frame->node = frame->own ? parent : wh_intern_at(t, f->path, parent, f->ip);
+/* Appends n frames, the last of fresh[] first, on the leaf side of the tail. */
+WH_INLINE void push(struct wh_tail *tail, const struct wh_frame *fresh, const uint32_t *index,
+                    uint32_t n) {
+    uint32_t i = tail->count;
+    if (WH_UNLIKELY(!i))
+        tail->high = n ? fresh[n - 1].sp : 0;
+    while (n--) {
+        tail->frame[i] = fresh[n];
+        tail->node[i] = 0;
+        tail->index[i++] = index[n];
     }
+    tail->count = i;
+    __builtin_memset(&tail->index[i], 0, WH_SEGMENT_FRAMES * sizeof *tail->index);
+}
+
+/* The node of the path to the first `count` frames of the tail, which have no gap below. */
+static uint32_t node_of(struct wh_thread *t, uint32_t count) {
+    struct wh_tail *tail = &t->tail;
+    uint32_t from = count;
+    if (!count)
+        return wh_intern(t, 0, 0);
+    while (from && !tail->node[from - 1])
+        from--;
+    uint32_t node = from ? tail->node[from - 1] : tail->unresolved ? wh_intern(t, 0, 0) : 0;
+    if (from == count)
+        return node;
+    return tail->node[count - 1] = wh_intern_frames(t, node, from, count);
 }
 
 static uint32_t half_depth(void) {
@@ -211,65 +302,56 @@ static uint32_t cut(struct wh_thread *t) {
     const struct wh_tail *tail = &t->tail;
     uint32_t half = half_depth(), root = tail->gap && tail->gap < half ? tail->gap : half;
     atomic_fetch_add_explicit(&wh_process.slot->stack_truncated, 1, memory_order_relaxed);
-    uint32_t node = root ? tail->frame[root - 1].node : 0;
-    node = wh_intern(t, node, 0);
+    uint32_t node = wh_intern(t, node_of(t, root), 0);
     uint32_t leaf = tail->count - (wh_process.depth_max - half);
-    for (uint32_t i = leaf > root ? leaf : root; i < tail->count && node; i++)
-        if (!tail->frame[i].own)
-            node = wh_intern(t, node, tail->ip[i]);
-    return node;
+    return node ? wh_intern_frames(t, node, leaf > root ? leaf : root, tail->count) : 0;
 }
 
 /* The tail is full: drops its middle, keeping the root side and the newest frames. */
 static void make_room(struct wh_tail *tail) {
-    const uint32_t keep = WH_DEPTH_LIMIT / 2;
+    const uint32_t newest = WH_DEPTH_LIMIT / 2;
     uint32_t root = tail->gap ? tail->gap : half_depth();
-    uint32_t from = tail->count - keep;
-    uint32_t slots = tail->frame[from - 1].slots, shift = slots - tail->frame[root - 1].slots;
-    for (uint32_t i = slots; i < tail->frame[tail->count - 1].slots; i++)
-        tail->slot[i - shift] = tail->slot[i];
-    for (uint32_t i = 0; i < keep; i++) {
-        tail->ip[root + i] = tail->ip[from + i];
-        tail->sp[root + i] = tail->sp[from + i];
+    uint32_t from = tail->count - newest;
+    for (uint32_t i = 0; i < newest; i++) {
         tail->frame[root + i] = tail->frame[from + i];
-        tail->frame[root + i].slots -= shift;
+        tail->index[root + i] = tail->index[from + i];
+        tail->node[root + i] = 0;
     }
-    tail->frame[root].needs_bp = 1;
+    keep(tail, root);
     tail->gap = root;
-    tail->count = root + keep;
+    tail->count = root + newest;
+    tail->plain = tail->count; /* looked at one by one */
 }
 
 /* The walk ran into a bottomless stack: fresh[] is full and there are yet more frames. Puts the
  * root side under a gap, taken from the last stack if it still holds, else by walking on to the
  * end. */
-static void find_root(struct wh_thread *t, struct cursor *c) {
+static void find_root(struct wh_thread *t, struct cursor *c, struct wh_rules *rules) {
     struct wh_tail *tail = &t->tail;
     uint32_t half = half_depth();
     if (tail->gap && tail->gap < half)
         half = tail->gap;
-    if (tail->count >= half && tail->limit >= half && tail->sp[half - 1] > c->sp &&
-        verify(tail, half) == half) {
-        tail->count = tail->gap = half;
+    if (standing(tail, c) >= half) {
+        keep(tail, half);
+        tail->gap = half;
         return;
     }
-    /* A ring of the last frames before the end; bounded, as a broken stack might be cyclic. */
+    /* The last frames before the end, in a ring; bounded, as a broken stack might be cyclic. */
     const uint32_t far = 1u << 18;
     half = half_depth();
     uint32_t walked = 0;
-    struct wh_fresh *ring = t->ring;
-    const struct wh_rule_table *table = atomic_load(&wh_rules_current);
+    struct wh_frame *ring = tail->frame + WH_DEPTH_LIMIT; /* what was remembered is void */
     enum step result = STEP_ON;
-    while (result == STEP_ON && walked < far)
-        result = step(t, c, &ring[walked++ % half], table, tail->generation);
-    tail->count = 0;
-    tail->gap = 0;
+    for (; result == STEP_ON && walked < far; walked++)
+        result = step(t, c, &ring[walked % half], &tail->index[WH_DEPTH_LIMIT + walked % half],
+                      rules, t->generation);
+    keep(tail, 0);
     tail->unresolved = result != STEP_END;
-    uint64_t path = 0;
     for (uint32_t i = 0; i < half && i < walked; i++) {
-        path = call_ahead(t, &ring[(walked - 1 - i) % half], path);
-        push(t, &ring[(walked - 1 - i) % half]);
+        uint32_t k = (walked - 1 - i) % half;
+        push(tail, &ring[k], &tail->index[WH_DEPTH_LIMIT + k], 1);
     }
-    tail->gap = tail->count;
+    tail->gap = tail->plain = tail->count;
 }
 
 static uint32_t intern_deep(struct wh_thread *t, uintptr_t frame) {
@@ -277,7 +359,7 @@ static uint32_t intern_deep(struct wh_thread *t, uintptr_t frame) {
     uint64_t *ips = (uint64_t *)(void *)t->fresh;
     uint32_t max = (uint32_t)(sizeof(t->fresh) / (sizeof *ips)), depth = wh_process.depth_max;
     int complete = 0;
-    t->tail.count = t->tail.gap = 0;
+    keep(&t->tail, 0);
     uint32_t n = wh_deep_walk(frame, ips, max, &complete), node = 0;
     atomic_fetch_add_explicit(&wh_process.slot->unwind_slow, 1, memory_order_relaxed);
     if (!complete) {
@@ -308,70 +390,161 @@ static void compare(struct wh_thread *t, uintptr_t frame) {
         return;
     uint32_t n = wh_deep_walk(frame, ips, WH_TAIL_MAX, &complete), wrong = n != tail->count;
     for (uint32_t i = 0; i < n && !wrong; i++)
-        wrong = ips[i] != tail->ip[tail->count - 1 - i];
+        wrong = ips[i] != tail->frame[tail->count - 1 - i].ip;
     if (wrong)
         atomic_fetch_add_explicit(&wh_process.slot->unwind_mismatch, 1, memory_order_relaxed);
 }
 
-/* What was remembered is void: the code may have changed. */
-static void forget(struct wh_thread *t, uint32_t generation) {
-    t->tail.generation = generation;
-    t->tail.count = t->tail.gap = 0;
+/* What was remembered is void: the code may have changed, or the indices. */
+static __attribute__((noinline)) void forget(struct wh_thread *t, struct wh_rules *rules,
+                                             uint32_t generation) {
+    wh_rules_renew(rules, generation);
+    t->rules = rules;
+    t->generation = generation;
+    keep(&t->tail, 0);
     wh_intern_forget(t);
 }
 
-/* The walk has ended without meeting the last stack: what is left of that below the fresh frames.
+/* The node of the stack just remembered, whose last n frames are fresh. It is looked up from a base
+ * that stays where it is as long as it can: the same stack is then found again, wherever it was
+ * met.
  */
-static void start_over(struct wh_thread *t, struct cursor *c, enum step result) {
-    if (result == STEP_ON) {
-        find_root(t, c);
-        return;
+WH_INLINE uint32_t intern_stack(struct wh_thread *t, uint32_t n) {
+    struct wh_tail *tail = &t->tail;
+    uint32_t count = tail->count, root = count - n, base = tail->base;
+    if (WH_UNLIKELY(tail->gap || count > wh_process.depth_max))
+        return cut(t);
+    if (WH_UNLIKELY(base > root || count - base > WH_SEGMENT_FRAMES))
+        tail->base = base = root;
+    if (WH_UNLIKELY(!base || count - base - 1 >= WH_SEGMENT_FRAMES || base < tail->plain))
+        return node_of(t, count);
+    uint32_t node = tail->node[base - 1];
+    if (WH_UNLIKELY(!node) && !(node = node_of(t, base)))
+        return 0;
+    struct wh_path path = wh_path_of(&tail->index[base]);
+    return tail->node[count - 1] = wh_segment_get(t, &path, node, base, count);
+}
+
+/* ---- the walk ---------------------------------------------------------------------------- */
+
+struct walk {
+    struct cursor at;
+    uint32_t met;      /* remembered frames that follow the fresh ones; 0 = not met */
+    uint32_t fresh;    /* frames walked */
+    uint32_t switched; /* of them up to and including the last signal frame */
+    uint32_t odd;      /* one of them has no index, or is our own */
+};
+
+/* A step of *w by a rule that is not ordinary, and out of a signal frame one more. */
+static __attribute__((noinline)) enum step step_aside(struct wh_thread *t, struct walk *w,
+                                                      struct wh_rules *rules, uint64_t rule,
+                                                      uint32_t *standing_frames) {
+    w->odd |= (uint32_t)wh_frame_is_own(&t->fresh[w->fresh++]);
+    enum step result = step_wide(t, &w->at, rule);
+    while (result == STEP_ON && w->at.exact && w->fresh < WH_WALK_MAX) {
+        uint32_t n = w->switched = w->fresh++;
+        result = step(t, &w->at, &t->fresh[n], &t->fresh_index[n], rules, t->generation);
+        if (wh_frame_is_own(&t->fresh[n]) || !t->fresh_index[n])
+            w->odd = 1;
+        *standing_frames = result == STEP_ON ? standing(&t->tail, &w->at) : 0;
     }
-    t->tail.count = t->tail.gap = 0;
-    t->tail.unresolved = result != STEP_END;
+    return result;
+}
+
+WH_INLINE enum step walk(struct wh_thread *t, struct walk *w, struct wh_rules *rules) {
+    struct wh_tail *tail = &t->tail;
+    const uint64_t generation = wh_rule_want(0, t->generation);
+    /* The cursor and what is asked of it at each step, in registers. */
+    uint64_t ip = w->at.ip, sp = w->at.sp, bp = w->at.bp, high = w->at.range.high;
+    uint32_t last = standing(tail, &w->at), n = 0;
+    uint64_t bound = last ? tail->frame[last - 1].sp : UINT64_MAX; /* no frame stands below */
+    enum step result = STEP_ON;
+    while (n < WH_WALK_MAX) {
+        if (WH_UNLIKELY(sp >= bound)) {
+            if (WH_LIKELY(meet(tail, ip, sp, bp, &last))) {
+                w->met = last;
+                break;
+            }
+            bound = last ? tail->frame[last - 1].sp : UINT64_MAX;
+        }
+        struct wh_frame *f = &t->fresh[n];
+        f->ip = ip;
+        f->sp = sp;
+        f->bp = bp;
+        uint32_t index = wh_rule_place(rules, ip);
+        uint64_t rule = atomic_load_explicit(&rules->entries[index], memory_order_relaxed) ^
+                        (ip << 16 | generation);
+        index++;
+        if (WH_UNLIKELY(rule - 1 >= WH_RULE_WIDE - 1)) {
+            struct wh_rule_found found = wh_rules_find(rules, ip, t->generation);
+            rule = found.word;
+            index = found.index;
+            w->odd |= !index;
+        }
+        f->rule = rule;
+        t->fresh_index[n] = index;
+        if (WH_UNLIKELY(rule & WH_RULE_WIDE)) {
+            w->at.ip = ip, w->at.sp = sp, w->at.bp = bp;
+            w->fresh = n;
+            result = step_aside(t, w, rules, rule, &last);
+            n = w->fresh;
+            ip = w->at.ip, sp = w->at.sp, bp = w->at.bp, high = w->at.range.high;
+            bound = last ? tail->frame[last - 1].sp : UINT64_MAX;
+            if (result != STEP_ON)
+                break;
+            continue;
+        }
+        n++;
+        uint64_t up = (rule & WH_RULE_FROM_BP ? bp - sp : 0) + WH_RULE_CFA(rule);
+        uint64_t words = WH_RULE_BP_WORDS(rule);
+        if (WH_UNLIKELY(up > high - sp || up < 8 + 8 * words)) {
+            result = STEP_LOST;
+            break;
+        }
+        sp += up;
+        uint64_t saved = word(sp - 8 - 8 * words);
+        bp = words ? saved : bp;
+        ip = word(sp - 8);
+        if (WH_UNLIKELY((result = step_to(ip)) != STEP_ON))
+            break;
+    }
+    w->fresh = n;
+    w->at.ip = ip, w->at.sp = sp, w->at.bp = bp;
+    return result;
 }
 
 uint32_t wh_unwind(struct wh_thread *t, uintptr_t frame) {
     struct wh_tail *tail = &t->tail;
-    struct cursor c = {.ip = word(frame + 8), .sp = frame + 16, .bp = word(frame)};
-    c.range = wh_stack_range(t, c.sp);
+    struct wh_rules *rules = atomic_load_explicit(&wh_rules_current, memory_order_acquire);
     uint32_t generation = atomic_load_explicit(&wh_process.generation, memory_order_acquire);
-    const struct wh_rule_table *table =
-        atomic_load_explicit(&wh_rules_current, memory_order_acquire);
-    if (WH_UNLIKELY(tail->generation != generation))
-        forget(t, generation);
-    uint32_t below = tail->count < tail->limit ? tail->count : tail->limit, met = 0, n = 0;
-    uint32_t switched = 0; /* fresh frames up to and including the last signal frame */
-    enum step result = c.range.high ? STEP_ON : STEP_LOST;
-    while (result == STEP_ON && n < WH_WALK_MAX && !(met = meet(tail, &c, &below))) {
-        result = step(t, &c, &t->fresh[n++], table, generation);
-        if (WH_UNLIKELY(c.exact))
-            switched = n;
-    }
-    if (WH_UNLIKELY(result == STEP_DEEP && wh_deep_ready()))
+    if (WH_UNLIKELY(t->generation != generation || t->rules != rules))
+        forget(t, rules, generation);
+    struct walk w = {.at = {.ip = word(frame + 8), .sp = frame + 16, .bp = word(frame)}};
+    w.at.range = wh_stack_range(t, w.at.sp);
+    enum step result = WH_LIKELY(w.at.range.high != 0) ? walk(t, &w, rules) : STEP_LOST;
+    if (WH_LIKELY(w.met != 0))
+        keep(tail, w.met);
+    else if (result == STEP_ON)
+        find_root(t, &w.at, rules);
+    else if (WH_UNLIKELY(result == STEP_DEEP && wh_deep_ready()))
         return intern_deep(t, frame);
-    if (WH_LIKELY(met != 0)) {
-        tail->count = met;
-        if (met <= tail->gap)
-            tail->gap = 0;
-    } else
-        start_over(t, &c, result);
+    else {
+        keep(tail, 0);
+        tail->unresolved = result != STEP_END;
+    }
     if (WH_UNLIKELY(tail->unresolved))
         atomic_fetch_add_explicit(&wh_process.slot->stack_unresolved, 1, memory_order_relaxed);
-    if (WH_UNLIKELY(tail->count + n > WH_TAIL_MAX))
+    if (WH_UNLIKELY(tail->count + w.fresh > WH_TAIL_MAX))
         make_room(tail);
     uint32_t root = tail->count;
-    uint64_t path = root ? tail->frame[root - 1].path : 0;
-    for (uint32_t i = n; i-- > 0;)
-        path = call_ahead(t, &t->fresh[i], path);
-    for (uint32_t i = n; i-- > 0;)
-        push(t, &t->fresh[i]);
+    push(tail, t->fresh, t->fresh_index, w.fresh);
+    if (WH_UNLIKELY(w.odd))
+        tail->plain = tail->count;
     /* The interrupted frame was not called, so no return address vouches for it. */
-    tail->limit = !switched ? WH_TAIL_MAX : root + (n > switched ? n - switched - 1 : 0);
-    uint32_t node = tail->count == 0 ? wh_intern(t, 0, 0)
-                    : WH_UNLIKELY(tail->gap || tail->count > wh_process.depth_max)
-                        ? cut(t)
-                        : tail->frame[tail->count - 1].node;
+    tail->limit = WH_LIKELY(!w.switched)
+                      ? WH_TAIL_MAX
+                      : root + (w.fresh > w.switched ? w.fresh - w.switched - 1 : 0);
+    uint32_t node = intern_stack(t, w.fresh);
     if (WH_UNLIKELY(wh_process.verify))
         compare(t, frame);
     return node;

@@ -1,6 +1,7 @@
 /* Stacks that are hard to walk, with an allocation at the end of each: longjmp out of a deep call,
  * ucontext coroutines on malloc'ed stacks, recursion of 20000 frames, alloca and variable-length
- * arrays, a handler on an alternate stack, qsort's callback. Prints what it did. */
+ * arrays, a handler on an alternate stack, qsort's callback, frames that move under a function
+ * whose own place and caller stay. Prints what it did. */
 #include <alloca.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -47,6 +48,36 @@ __attribute__((noinline)) static size_t strange_frame(int n) {
     return sum;
 }
 
+/* Called at the same place of the stack from the same call site, while its callers' frames differ
+ * in size: only the frame pointer that it saves, an ordinary register to it, tells them apart. What
+ * they leave on the stack is not overwritten, so the return addresses of the last call lie there
+ * still. */
+__attribute__((noinline, optimize("omit-frame-pointer"))) static void saver(void) {
+#ifdef __x86_64__
+    __asm__ volatile("" : : : "rbp");
+#endif
+    hold(malloc(16));
+}
+__attribute__((noinline)) static long moved(long n) {
+    void *room = alloca((size_t)n);
+    __asm__ volatile("" : : "r"(room) : "memory");
+    saver();
+    return n;
+}
+__attribute__((noinline)) static long mover(long n, long rest) {
+    void *room = alloca((size_t)rest);
+    __asm__ volatile("" : : "r"(room) : "memory");
+    long sum;
+    if (n & 32) {
+        sum = moved(n);
+        __asm__ volatile("# one way" ::: "memory");
+    } else {
+        sum = moved(n);
+        __asm__ volatile("# another" ::: "memory");
+    }
+    return sum + 1;
+}
+
 static ucontext_t home, routine[3];
 static int turns;
 __attribute__((noinline)) static void routine_main(int me) {
@@ -78,6 +109,10 @@ int main(void) {
     for (int n = 1; n < 200; n++)
         sum += strange_frame(n);
     printf("frames %zu\n", sum);
+    long moves = 0;
+    for (long n = 1024; n >= 0; n -= 16)
+        moves += mover(n, 1024 - n);
+    printf("moves %ld\n", moves);
     for (int i = 0; i < 3; i++) {
         getcontext(&routine[i]);
         routine[i].uc_stack.ss_sp = malloc(65536);
