@@ -162,6 +162,18 @@ void wh_session_ring(struct wh_session *s) {
     wh_sys3(SYS_futex, &s->bell, FUTEX_WAKE, 1);
 }
 
+/* An image that cannot take part is counted, if only the first page can be had for that. */
+static void count_untraced(long fd) {
+    long map =
+        wh_sys6(SYS_mmap, 0, (long)WH_SLOTS_OFFSET, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map < 0 && map > -4096)
+        return;
+    struct wh_session *s = (struct wh_session *)map;
+    if (s->magic == WH_SESSION_MAGIC && s->version == WH_SESSION_VERSION)
+        atomic_fetch_add(&s->untraced_images, 1);
+    wh_sys2(SYS_munmap, map, (long)WH_SLOTS_OFFSET);
+}
+
 int wh_session_map(const char *path, struct wh_session **ret_session) {
     long fd = wh_sys4(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
     if (fd < 0)
@@ -171,12 +183,16 @@ int wh_session_map(const char *path, struct wh_session **ret_session) {
                    ? -EINVAL
                    : wh_sys6(SYS_mmap, 0, (long)WH_SESSION_BYTES, PROT_READ | PROT_WRITE,
                              MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (map == -ENOMEM)
+        count_untraced(fd); /* RLIMIT_AS */
     wh_sys1(SYS_close, fd);
     if (map < 0 && map > -4096)
         return (int)map;
     struct wh_session *s = (struct wh_session *)map;
     if (s->magic != WH_SESSION_MAGIC || s->version != WH_SESSION_VERSION ||
         s->bytes_header != sizeof *s || atomic_load(&s->stop)) {
+        if (s->magic == WH_SESSION_MAGIC && s->version == WH_SESSION_VERSION)
+            atomic_fetch_add(&s->untraced_images, 1);
         wh_sys2(SYS_munmap, map, (long)WH_SESSION_BYTES);
         return -EPROTO;
     }

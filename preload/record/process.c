@@ -33,7 +33,7 @@ struct pidfd_exit_info {
 /* --- the table
  * ------------------------------------------------------------------------------------- */
 
-struct wh_process *wh_recorder_process(struct wh_recorder *r, uint32_t uid) {
+struct wh_process *wh_recorder_process(const struct wh_recorder *r, uint32_t uid) {
     struct wh_process *p = r->processes[uid % WH_UID_BUCKETS];
     while (p && p->image.id != uid)
         p = p->next;
@@ -240,6 +240,16 @@ void wh_recorder_discover(struct wh_recorder *r) {
         if (uid && !wh_recorder_process(r, uid))
             new_process(r, i, uid);
     }
+}
+
+uint32_t wh_recorder_unseen(const struct wh_recorder *r) {
+    uint32_t used = atomic_load(&r->session->processes_used), count = 0;
+    for (uint32_t i = 0; i < used && i < WH_PROCESS_MAX; i++) {
+        struct wh_process_slot *s = wh_session_slot(r->session, i);
+        uint32_t uid = atomic_load(&s->uid);
+        count += atomic_load(&s->state) == WH_SLOT_LIVE && uid && !wh_recorder_process(r, uid);
+    }
+    return count;
 }
 
 /* --- the end

@@ -146,11 +146,13 @@ enum wh_heirs { WH_HEIRS_NONE, WH_HEIRS_SOME, WH_HEIRS_PERHAPS };
 enum wh_heirs wh_recorder_heirs(struct wh_recorder *r);
 
 /* --- process.c --- */
-struct wh_process *wh_recorder_process(struct wh_recorder *r, uint32_t uid);
+struct wh_process *wh_recorder_process(const struct wh_recorder *r, uint32_t uid);
 struct wh_process *wh_recorder_next(const struct wh_recorder *r, const struct wh_process *after);
 void wh_recorder_discover(struct wh_recorder *r); /* new images, ended ones */
-void wh_recorder_pair(struct wh_recorder *r);     /* runs the merges, finishes the dead */
-void wh_recorder_rss(struct wh_recorder *r);      /* of every running one */
+/* Images that came when the recording had just been closed. */
+uint32_t wh_recorder_unseen(const struct wh_recorder *r);
+void wh_recorder_pair(struct wh_recorder *r); /* runs the merges, finishes the dead */
+void wh_recorder_rss(struct wh_recorder *r);  /* of every running one */
 void wh_recorder_read_rss(struct wh_process *p);
 void wh_recorder_release_processes(struct wh_recorder *r);
 /* Are there processes of which we know that have not shown up yet? */

@@ -379,7 +379,8 @@ static int write_totals(struct wh_recorder *r, struct wh_error *error) {
         if (rc)
             return rc;
     }
-    int64_t lost = (int64_t)(r->lost_processes + atomic_load(&r->session->untraced_images));
+    int64_t lost = (int64_t)(r->lost_processes + wh_recorder_unseen(r) +
+                             atomic_load(&r->session->untraced_images));
     int rc = wh_store_set_int(r->store, "lost_processes", lost, error);
     if (!rc && r->lost_blocks)
         rc = wh_store_set_int(r->store, "malformed_blocks", (int64_t)r->lost_blocks, error);

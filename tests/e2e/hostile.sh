@@ -38,6 +38,20 @@ check_eq 1 "$(q "$TMP/t.db" "SELECT count(*) FROM process WHERE disabled LIKE '%
 
 check_eq 1 "$(q "$TMP/raw_clone.db" "SELECT count(*) FROM note WHERE kind = 'fork_unseen' AND process_id = 2")" "notes of a fork past the C library"
 
+# No address space for the session: it runs, and is counted.
+# shellcheck disable=SC2016 # expanded by the recorded shell
+same "$TMP/t.db" sh -c 'ulimit -v 300000; exec "$0" strided' "$hostile"
+check_eq 1 "$(q "$TMP/t.db" "SELECT value FROM trace WHERE key = 'lost_processes'")" "images without room for the session"
+
+# Given up privileges: the process and its forked child are recorded; what they execute cannot be, and
+# that is said.
+if [ "$(id -u)" = 0 ]; then
+    chmod 755 "$TMP"
+    same "$TMP/t.db" "$hostile" drop_rights
+    check_eq "20000 10" "$(blocks "$TMP/t.db")" "blocks of each process of drop_rights"
+    check_eq 1 "$(q "$TMP/t.db" "SELECT count(*) FROM note WHERE text LIKE '/bin/true: its user%'")" "notes of an image that may not open the session"
+fi
+
 # Snapshots while it runs disturb no thread either.
 timeout 60 "$WHOHOLDS" record -q --force --snapshot=every:50ms -o "$TMP/t.db" -- "$hostile" undisturbed >"$TMP/out" 2>"$TMP/err"
 check_eq "signals 0, interrupted 0, children none" "$(cat "$TMP/out")" "what a program sees of snapshots: $(cat "$TMP/err")"
