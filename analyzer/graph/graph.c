@@ -25,10 +25,11 @@ void wh_graph_release(struct wh_graph *graph) {
 static int strengths(const struct wh_graph_input *input, struct wh_graph *graph, struct wh_csr *out,
                      uint32_t **leaders, uint32_t *leader_count, struct wh_error *error) {
     graph->strength = wh_graph_array(graph->vertices, 1, error);
-    graph->lost_state = wh_graph_array(graph->blocks, 1, error);
-    graph->lost_cycle = wh_graph_array(graph->blocks, sizeof(*graph->lost_cycle), error);
+    /* By calloc: where little is lost the pages of these are never touched. */
+    graph->lost_state = calloc(graph->blocks + 1u, 1);
+    graph->lost_cycle = calloc(graph->blocks + 1u, sizeof(*graph->lost_cycle));
     if (!graph->strength || !graph->lost_state || !graph->lost_cycle)
-        return WH_ESYSTEM;
+        return wh_fail(error, WH_ESYSTEM, "no memory for a graph of %u blocks", graph->blocks);
     int r = wh_graph_strata(input, graph, out, error);
     if (r == 0) {
         wh_graph_keep(graph, out);

@@ -25,6 +25,8 @@
 #define PEAK_BYTES_MIN  (1u << 20)
 #define PEAKS_KEPT      3
 #define REQUEST_WAIT_NS 2000000000u /* for the parent's fork, which may lie behind much else */
+#define CATCH_UP_ROUNDS 8
+#define CATCH_UP_BYTES  16384u
 
 static const char *const reasons[] = {"", "exit", "api", "command", "peak", "interval", "signal"};
 
@@ -37,8 +39,8 @@ struct wh_snap {
     struct wh_pair clone; /* nothing but the live table; released by the main thread */
     struct wh_pools pools;
     struct wh_frozen *frozen;
-    struct wh_live_block *blocks;
-    uint64_t block_count;
+    struct wh_heap_node *live;
+    uint64_t live_count;
     struct wh_heap heap;
     struct wh_snapshot_figures figures;
     struct wh_error error;
@@ -98,6 +100,24 @@ static void frozen(void *arg) {
     m->snap->at_ns = now; /* ticks until the clock is known */
 }
 
+/* What is drained before the threads stand still need not be drained while they do. Rounds as the
+ * recorder's own: all that was stamped before the round before has arrived. A program that records
+ * faster than it is read is not caught up with: then the rounds do not shrink. */
+static void catch_up(struct wh_recorder *r, struct wh_process *p) {
+    uint64_t last = UINT64_MAX;
+    for (int round = 0; round < CATCH_UP_ROUNDS; round++) {
+        uint64_t now = wh_recorder_now(r), bytes = r->poll_bytes;
+        wh_recorder_drain(r);
+        bytes = r->poll_bytes - bytes;
+        if (wh_image_run(&p->image, r->previous_ticks) != 0)
+            return; /* waits for its parent, or failed: the next poll says so */
+        r->previous_ticks = now;
+        if (bytes > last / 2 || (round && bytes < CATCH_UP_BYTES))
+            return;
+        last = bytes;
+    }
+}
+
 static int freeze(struct wh_recorder *r, struct wh_process *p, struct wh_snap *snap) {
     struct moment moment = {.recorder = r, .process = p, .snap = snap};
     struct wh_snapshot_job job = {
@@ -108,6 +128,7 @@ static int freeze(struct wh_recorder *r, struct wh_process *p, struct wh_snap *s
         .arg = &moment,
     };
     moment.job = &job;
+    catch_up(r, p);
     int rc = wh_snapshot_freeze(&job, &snap->frozen, &snap->figures, &snap->error);
     free((void *)(uintptr_t)job.modules);
     if (!rc && moment.result) {
@@ -125,22 +146,23 @@ static int freeze(struct wh_recorder *r, struct wh_process *p, struct wh_snap *s
 
 static void add_block(void *arg, const struct wh_live *b) {
     struct wh_snap *s = arg;
-    s->blocks[s->block_count++] = (struct wh_live_block){
-        .address = b->address,
+    s->live[s->live_count++] = (struct wh_heap_node){
+        .address = b->address & WH_ADDRESS_MASK,
         .size = b->size,
         .allocation_id = wh_allocation_id(s->process_id, b->number),
         .stack_id = b->stack,
-        .alloc_kind = b->kind,
+        .kind = b->kind == WH_ALLOC_MMAP ? WH_NODE_MMAP : WH_NODE_BLOCK,
     };
 }
 
 static void *read_image(void *arg) {
     struct wh_snap *s = arg;
-    s->blocks = wh_large_alloc((s->clone.live.count + 1) * sizeof *s->blocks);
-    if (s->blocks) {
+    s->live = wh_large_alloc((s->clone.live.count + 1) * sizeof *s->live);
+    if (s->live) {
         wh_pair_each(&s->clone, add_block, s);
-        s->result = wh_snapshot_scan(s->frozen, s->blocks, s->block_count, &s->heap, &s->figures,
-                                     &s->error);
+        s->result =
+            wh_snapshot_scan(s->frozen, s->live, s->live_count, &s->heap, &s->figures, &s->error);
+        s->live = NULL; /* the heap's now */
     } else {
         wh_snapshot_abandon(s->frozen);
         s->result = wh_fail(&s->error, WH_ESYSTEM, "out of memory");
@@ -283,7 +305,6 @@ static void free_snap(struct wh_snap *s) {
     wh_pair_release(&s->clone);
     wh_pools_release(&s->pools);
     wh_heap_release(&s->heap);
-    free(s->blocks);
     free(s);
 }
 

@@ -21,15 +21,6 @@
 #include "trace/heap.h"
 #include "wire/session.h"
 
-/* One live block as the recorder knows it at the stop. */
-struct wh_live_block {
-    uint64_t address;
-    uint64_t size;
-    uint64_t allocation_id;
-    uint32_t stack_id;
-    uint8_t alloc_kind; /* enum wh_alloc_kind; WH_ALLOC_KINDS: found in the image, no event of it */
-};
-
 /* A module mapped at the stop. */
 struct wh_snapshot_module {
     uint32_t id; /* module.id */
@@ -64,9 +55,10 @@ struct wh_frozen; /* a frozen process: copy's pid, threads' registers, maps */
 int wh_snapshot_freeze(const struct wh_snapshot_job *job, struct wh_frozen **ret_frozen,
                        struct wh_snapshot_figures *figures, struct wh_error *error);
 
-/* Extracts the heap. blocks: the live set, any order, sorted in place. figures: the struct that was
- * given to wh_snapshot_freeze(). Ends and frees `frozen`, also when it fails. */
-int wh_snapshot_scan(struct wh_frozen *frozen, struct wh_live_block *blocks, uint64_t block_count,
+/* Extracts the heap. live: the blocks as nodes of kind WH_NODE_BLOCK or WH_NODE_MMAP, any order,
+ * without a rank; malloc'ed: they become the heap's. figures: the struct that was given to
+ * wh_snapshot_freeze(). Ends and frees `frozen` and `live`, also when it fails. */
+int wh_snapshot_scan(struct wh_frozen *frozen, struct wh_heap_node *live, uint64_t live_count,
                      struct wh_heap *ret_heap, struct wh_snapshot_figures *figures,
                      struct wh_error *error);
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# What a snapshot costs, beside LeakSanitizer and memcheck on the same heap:
-#   tests/bench/snapshot.sh [BLOCKS]      default 1000000; WH_BUILD names the build, MEMCHECK=0 leaves it out
-# Prints the pause with its parts against a plain fork, the scan in GB/s and edges/s, bytes of trace a
-# block, and the seconds that the others need for their check.
+# What a snapshot costs, beside LeakSanitizer and memcheck on the same heap, in one run:
+#   ./dev bench snapshot [BLOCKS]      default 1000000; MEMCHECK=0 leaves the slowest part out
+# First a recording: the pause and its parts beside a plain fork of the same process. Then the steps from
+# the frozen copy to the solved graph, each in seconds of CPU and of wall time and with the most memory it
+# takes. On a machine that does other things the wall times say little.
 set -euo pipefail
 WH_SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 WH_BUILD=${WH_BUILD:-$WH_SOURCE/build}
@@ -11,29 +12,37 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 gcc -O2 -g -o "$work/heap" "$WH_SOURCE/tests/bench/heap.c"
 
-seconds() { # COMMAND...: wall seconds
-    local begin end
-    begin=$(date +%s.%N)
-    "$@" >/dev/null 2>&1 || true
-    end=$(date +%s.%N)
-    echo "$end $begin" | awk '{ printf "%.2f", $1 - $2 }'
+seconds() { # COMMAND...: CPU seconds of a command
+    local TIMEFORMAT='%U %S'
+    { time "$@" >/dev/null 2>&1 || true; } 2>&1 | awk '{ printf "%.2f", $1 + $2 }'
 }
 
-"$WH_BUILD/bin/whoholds" record -o "$work/trace.db" -- "$work/heap" "$blocks" | tee "$work/out"
+echo "heap of $blocks blocks; load of the machine: $(cut -d' ' -f1-3 /proc/loadavg)"
+echo
+"$WH_BUILD/bin/whoholds" record -o "$work/trace.db" -- "$work/heap" "$blocks" >"$work/out"
 fork_ns=$(awk '/plain_fork_ns/ { print $4 }' "$work/out")
-sqlite3 "$work/trace.db" "SELECT 'pause ms', round(pause_ns / 1e6, 1), 'of that stop', round(stop_ns / 1e6, 1),
-    'fork', round(fork_ns / 1e6, 1), 'plain fork', round($fork_ns / 1e6, 1),
-    'ratio', round(pause_ns * 1.0 / (stop_ns + $fork_ns), 2) FROM snapshot;
-  SELECT 'scan s', round(scan_ns / 1e9, 2), 'GB/s', round(image_bytes * 1.0 / scan_ns, 2), 'M edges/s',
-    round((SELECT sum(count) FROM snapshot_chunk WHERE part = 2) * 1e3 / scan_ns, 1),
-    'M blocks/s', round(live_objects * 1e3 / scan_ns, 1) FROM snapshot;
-  SELECT 'stored bytes a block', round((SELECT sum(length(data)) FROM snapshot_chunk) * 1.0 / live_objects, 1)
-    FROM snapshot" | tr '|' ' '
+sqlite3 "$work/trace.db" "SELECT printf('recorded: pause %.1f ms = threads stopped %.1f + drained %.1f + copied %.1f;'
+    || ' a plain fork %.1f ms; pause / (stopped + plain fork) %.2f, goal 1.3', pause_ns / 1e6, stop_ns / 1e6,
+    (pause_ns - stop_ns - fork_ns) / 1e6, fork_ns / 1e6, $fork_ns / 1e6, pause_ns * 1.0 / (stop_ns + $fork_ns))
+    FROM snapshot"
+echo
+"$WH_BUILD/tests/bench/steps" "$blocks" | tee "$work/steps"
+echo
+echo "the same heap, checked by                              CPU seconds"
+awk '/^all/ { printf "whoholds: graph, dominators, shares, stored      %16.2f\n", $3 + $5 }' "$work/steps"
+awk '/^scan *user/ { printf "whoholds: references alone                       %16.2f\n", $3 + $5 }' "$work/steps"
 if gcc -O2 -g -fsanitize=leak -o "$work/heap_lsan" "$WH_SOURCE/tests/bench/heap.c" 2>/dev/null; then
-    "$work/heap_lsan" "$blocks" 2>/dev/null | awk '/lsan_ns/ { printf "LeakSanitizer, mark only s %.2f\n", $2 / 1e9 }'
+    "$work/heap_lsan" "$blocks" 2>/dev/null |
+        awk '/lsan_cpu_ns/ { printf "LeakSanitizer: marks, keeps nothing              %16.2f\n", $4 / 1e9 }'
+else
+    echo "LeakSanitizer: this compiler has none"
 fi
-if [ "${MEMCHECK:-1}" = 1 ] && command -v valgrind >/dev/null; then
+if [ "${MEMCHECK:-1}" != 1 ]; then
+    echo "memcheck: left out"
+elif command -v valgrind >/dev/null; then
     without=$(seconds valgrind --leak-check=no "$work/heap" "$blocks")
     with=$(seconds valgrind --leak-check=full "$work/heap" "$blocks")
-    echo "$with $without" | awk '{ printf "memcheck, leak check s %.2f\n", $1 - $2 }'
+    echo "$with $without" | awk '{ printf "memcheck: its leak check alone                   %16.2f\n", $1 - $2 }'
+else
+    echo "memcheck: valgrind is not installed"
 fi

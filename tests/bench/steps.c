@@ -21,14 +21,16 @@
 struct board { /* shared with the child */
     _Atomic int ready;
     uint64_t plain_fork_ns, count;
-    struct wh_live_block blocks[];
+    struct wh_heap_node blocks[];
 };
 static struct board *board;
 
 static void remember(const void *block, size_t bytes) {
     uint64_t i = board->count++;
-    board->blocks[i] = (struct wh_live_block){
-        .address = (uintptr_t)block, .size = bytes, .allocation_id = i + 1, .stack_id = 1};
+    board->blocks[i] = (struct wh_heap_node){.address = (uintptr_t)block & WH_ADDRESS_MASK,
+                                             .size = bytes,
+                                             .allocation_id = i + 1,
+                                             .stack_id = 1};
 }
 
 static pid_t start_child(uint64_t blocks) {
@@ -37,12 +39,7 @@ static pid_t start_child(uint64_t blocks) {
         return pid;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     build(blocks, remember);
-    uint64_t begin = now_ns();
-    pid_t plain = fork();
-    if (plain == 0)
-        _exit(0);
-    board->plain_fork_ns = now_ns() - begin;
-    waitpid(plain, NULL, 0);
+    board->plain_fork_ns = plain_fork_ns();
     board->ready = 1;
     for (;;)
         pause();
@@ -171,7 +168,7 @@ int main(int argc, char **argv) {
     struct wh_snapshot_figures figures;
     struct wh_frozen *frozen;
     struct wh_heap heap;
-    struct wh_live_block *list = malloc((block_count + 1) * sizeof *list);
+    struct wh_heap_node *list = malloc((block_count + 1) * sizeof *list);
     if (!list)
         return 1;
     memcpy(list, board->blocks, block_count * sizeof *list);
@@ -186,7 +183,6 @@ int main(int argc, char **argv) {
     double scan_cpu = end_step("scan");
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
-    free(list);
     printf("mode %s pause_ms %.2f stop_ms %.2f fork_ms %.2f plain_fork_ms %.2f ratio %.2f\n",
            figures.mode, (double)figures.pause_ns / 1e6, (double)figures.stop_ns / 1e6,
            (double)figures.fork_ns / 1e6, (double)board->plain_fork_ns / 1e6,

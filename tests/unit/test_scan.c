@@ -65,7 +65,7 @@ enum {
 };
 
 struct board { /* shared with the child */
-    struct wh_live_block blocks[B_COUNT];
+    struct wh_heap_node blocks[B_COUNT];
     uint64_t slot[B_COUNT]; /* where the one reference lies, 0 = elsewhere */
     _Atomic int ready, running, spinning, in_call;
     int tid, co_tid, spin_tid, call_tid;
@@ -91,8 +91,8 @@ static char *arena, *arena_next;
 static void *take(int which, size_t size, size_t distance) {
     void *p = arena_next;
     arena_next += ((size + 15) & ~(size_t)15) + distance;
-    board->blocks[which] = (struct wh_live_block){
-        .address = (uintptr_t)p,
+    board->blocks[which] = (struct wh_heap_node){
+        .address = (uintptr_t)p & WH_ADDRESS_MASK,
         .size = size,
         .allocation_id = (uint64_t)which + 1,
         .stack_id = (uint32_t)(which >= B_LIST1 && which <= B_LIST3 ? 77 : which + 100)};
@@ -218,8 +218,10 @@ static void lay_out(void) {
     cookie_holder = p + 8;
     p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     table_holder = p;
-    board->blocks[B_TABLE] = (struct wh_live_block){
-        .address = (uintptr_t)p, .size = 1 << 20, .allocation_id = B_TABLE + 1, .alloc_kind = 6};
+    board->blocks[B_TABLE] = (struct wh_heap_node){.address = (uintptr_t)p & WH_ADDRESS_MASK,
+                                                   .size = 1 << 20,
+                                                   .allocation_id = B_TABLE + 1,
+                                                   .kind = WH_NODE_MMAP};
     ((void **)(void *)p)[70000] = take(B_HELD_BY_TABLE, 64, 32);
 }
 
@@ -314,9 +316,9 @@ static int take_snapshot(void **state) {
     struct wh_snapshot_job job = {.pid = pid, .slot = &slot};
     struct wh_frozen *frozen;
     struct wh_error error;
-    struct wh_live_block blocks[B_COUNT];
+    struct wh_heap_node *blocks = malloc(sizeof board->blocks);
     int status = wh_snapshot_freeze(&job, &frozen, &figures, &error);
-    memcpy(blocks, board->blocks, sizeof blocks);
+    memcpy(blocks, board->blocks, sizeof board->blocks);
     if (status == WH_OK)
         status = wh_snapshot_scan(frozen, blocks, B_COUNT, &heap, &figures, &error);
     if (status != WH_OK)

@@ -217,9 +217,8 @@ static void copy_holds_no_descriptor_and_dies_with_the_scan(void **state) {
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)copy, board->read_pipe[0]);
     assert_int_equal(access(path, F_OK), -1);
-    struct wh_live_block none[1] = {{0}};
     struct wh_heap heap;
-    assert_int_equal(wh_snapshot_scan(f, none, 0, &heap, &figures, NULL), WH_OK);
+    assert_int_equal(wh_snapshot_scan(f, NULL, 0, &heap, &figures, NULL), WH_OK);
     assert_int_equal(heap.node_count, 0);
     assert_int_equal(heap.edge_count, 0);
     assert_true(heap.root_count > 0);

@@ -135,56 +135,64 @@ static bool is_open_question(const struct wh_heap_edge *e) {
     return e->edge_class == WH_EDGE_INTERIOR;
 }
 
-/* Interior offsets that many blocks of one creator are hit at: container_of, wrapper headers. */
-static void find_offsets(struct wh_extract *x) {
-    struct offset_table t = {.mask = 1023};
-    t.slots = calloc(t.mask + 1, sizeof *t.slots);
-    struct wh_heap *h = x->heap;
-    for (uint64_t i = 0; t.slots && i < h->edge_count; i++) {
+/* What only all edges together can tell. */
+struct overview {
+    struct offset_table offsets; /* interior offsets that blocks of one creator are hit at */
+    uint8_t *refers;             /* per node: it has references of its own */
+};
+
+static bool has_creator(const struct wh_heap *h, const struct wh_heap_edge *e) {
+    return h->nodes[e->to].stack_id != 0;
+}
+
+static void count_offset(struct overview *o, const struct wh_heap *h,
+                         const struct wh_heap_edge *e) {
+    uint32_t stack_id = h->nodes[e->to].stack_id;
+    struct offset_count *slot = offset_slot(&o->offsets, stack_id, e->to_offset);
+    if (slot->hits == 0) {
+        *slot = (struct offset_count){e->to_offset, stack_id, 1, e->to};
+        if (++o->offsets.used * 2 > o->offsets.mask && !offset_grow(&o->offsets)) {
+            free(o->offsets.slots); /* no memory: no offset is consistent */
+            o->offsets.slots = NULL;
+        }
+    } else if (slot->last_node != e->to) {
+        slot->hits++;
+        slot->last_node = e->to;
+    }
+}
+
+static bool look_over(const struct wh_heap *h, struct overview *o) {
+    *o = (struct overview){.offsets = {.mask = 1023}};
+    o->offsets.slots = calloc(o->offsets.mask + 1, sizeof *o->offsets.slots);
+    o->refers = calloc(h->node_count ? h->node_count : 1, 1);
+    if (!o->refers)
+        return false;
+    for (uint64_t i = 0; i < h->edge_count; i++) {
         const struct wh_heap_edge *e = &h->edges[i];
-        if (!is_open_question(e) || h->nodes[e->to].stack_id == 0)
-            continue;
-        struct offset_count *slot = offset_slot(&t, h->nodes[e->to].stack_id, e->to_offset);
-        if (slot->hits == 0) {
-            *slot = (struct offset_count){e->to_offset, h->nodes[e->to].stack_id, 1, e->to};
-            if (++t.used * 2 > t.mask && !offset_grow(&t))
-                break;
-        } else if (slot->last_node != e->to) {
-            slot->hits++;
-            slot->last_node = e->to;
-        }
+        if (!(e->from & WH_FROM_ROOT) && e->edge_class >= WH_EDGE_INTERIOR)
+            o->refers[e->from] = 1;
+        if (is_open_question(e) && o->offsets.slots && has_creator(h, e))
+            count_offset(o, h, e);
     }
-    for (uint64_t i = 0; t.slots && i < h->edge_count; i++) {
-        struct wh_heap_edge *e = &h->edges[i];
-        if (!is_open_question(e) || h->nodes[e->to].stack_id == 0 || e->to_offset % 8)
-            continue;
-        if (offset_slot(&t, h->nodes[e->to].stack_id, e->to_offset)->hits >= OFFSET_HITS_MIN) {
-            e->edge_class = WH_EDGE_REASONED;
-            e->evidence = WH_EVIDENCE_OFFSET;
-        }
+    return true;
+}
+
+/* Offsets that many blocks of one creator are hit at: container_of, wrapper headers. */
+static void reason_by_offset(struct overview *o, const struct wh_heap *h, struct wh_heap_edge *e) {
+    if (!is_open_question(e) || !o->offsets.slots || e->to_offset % 8 || !has_creator(h, e))
+        return;
+    if (offset_slot(&o->offsets, h->nodes[e->to].stack_id, e->to_offset)->hits >= OFFSET_HITS_MIN) {
+        e->edge_class = WH_EDGE_REASONED;
+        e->evidence = WH_EVIDENCE_OFFSET;
     }
-    free(t.slots);
 }
 
 /* A length beside a pointer counts bytes only where bytes lie: a block with references of its own
  * has elements, and how large they are nobody said. */
-static void doubt_lengths(struct wh_extract *x) {
-    struct wh_heap *h = x->heap;
-    uint8_t *refers = calloc(h->node_count ? h->node_count : 1, 1);
-    if (!refers)
-        return;
-    for (uint64_t i = 0; i < h->edge_count; i++) {
-        const struct wh_heap_edge *e = &h->edges[i];
-        if (!(e->from & WH_FROM_ROOT) && e->edge_class >= WH_EDGE_INTERIOR)
-            refers[e->from] = 1;
-    }
-    for (uint64_t i = 0; i < h->edge_count; i++) {
-        struct wh_heap_edge *e = &h->edges[i];
-        if (refers[e->to] &&
-            (e->evidence == WH_EVIDENCE_PTR_LEN || e->evidence == WH_EVIDENCE_IOVEC))
-            e->visible = 0;
-    }
-    free(refers);
+static void doubt_length(const struct overview *o, struct wh_heap_edge *e) {
+    if ((e->evidence == WH_EVIDENCE_PTR_LEN || e->evidence == WH_EVIDENCE_IOVEC) &&
+        o->refers[e->to])
+        e->visible = 0;
 }
 
 /* A word that could be a vtable's address: in a module, not in memory that is written all the time.
@@ -224,19 +232,27 @@ static void look_inside(const struct wh_extract *x, struct wh_heap_edge *e) {
 }
 
 void wh_classify_all(struct wh_extract *x) {
-    find_offsets(x);
-    doubt_lengths(x);
     struct wh_heap *h = x->heap;
+    struct overview o;
     uint32_t reads = 0;
-    for (uint64_t i = 0; i < h->edge_count && reads < CONTENT_READS_MAX; i++) {
-        struct wh_heap_edge *e = &h->edges[i];
-        bool header = e->edge_class == WH_EDGE_SUSPECT && e->evidence == WH_EVIDENCE_HEADER;
-        if (!header &&
-            !(is_open_question(e) && e->to_offset % 8 == 0 && h->nodes[e->to].size >= 16))
-            continue;
-        look_inside(x, e);
-        reads++;
+    if (!look_over(h, &o)) {
+        free(o.offsets.slots);
+        x->failed = true;
+        return;
     }
+    for (uint64_t i = 0; i < h->edge_count; i++) {
+        struct wh_heap_edge *e = &h->edges[i];
+        reason_by_offset(&o, h, e);
+        doubt_length(&o, e);
+        bool header = e->edge_class == WH_EDGE_SUSPECT && e->evidence == WH_EVIDENCE_HEADER;
+        if (reads < CONTENT_READS_MAX && (header || (is_open_question(e) && e->to_offset % 8 == 0 &&
+                                                     h->nodes[e->to].size >= 16))) {
+            look_inside(x, e);
+            reads++;
+        }
+    }
+    free(o.offsets.slots);
+    free(o.refers);
     if (reads == CONTENT_READS_MAX)
         wh_snapshot_caveat(x->figures,
                            "interior references beyond the first %u were not examined closely",

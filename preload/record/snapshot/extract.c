@@ -28,31 +28,23 @@ static void note_missing(struct wh_extract *x) {
     free(text);
 }
 
-static int extract(struct wh_extract *x, struct wh_live_block *blocks, uint64_t block_count,
-                   struct wh_error *error) {
-    struct wh_live_block *all = NULL;
+static int extract(struct wh_extract *x, uint64_t live_count, struct wh_error *error) {
     note_missing(x);
-    int status = WH_OK;
-    if (x->f->is_sampled) {
-        status = wh_extract_unsampled(x, blocks, block_count, &all, &block_count);
-        blocks = all;
-    }
-    if (status == WH_OK)
-        status = wh_extract_nodes(x, blocks, block_count);
-    free(all);
-    if (status != WH_OK || wh_extract_roots(x) != WH_OK || wh_extract_edges(x) != WH_OK)
+    if ((x->f->is_sampled && wh_extract_unsampled(x, &live_count) != WH_OK) ||
+        wh_extract_nodes(x, live_count) != WH_OK || wh_extract_roots(x) != WH_OK ||
+        wh_extract_edges(x) != WH_OK)
         return wh_fail(error, WH_ESYSTEM, "out of memory while scanning process %d",
                        (int)x->f->pid);
     return WH_OK;
 }
 
-int wh_snapshot_scan(struct wh_frozen *frozen, struct wh_live_block *blocks, uint64_t block_count,
+int wh_snapshot_scan(struct wh_frozen *frozen, struct wh_heap_node *live, uint64_t live_count,
                      struct wh_heap *ret_heap, struct wh_snapshot_figures *figures,
                      struct wh_error *error) {
     uint64_t begin = wh_snapshot_now_ns();
-    *ret_heap = (struct wh_heap){0};
+    *ret_heap = (struct wh_heap){.nodes = live};
     struct wh_extract x = {.f = frozen, .heap = ret_heap, .figures = figures};
-    int status = extract(&x, blocks, block_count, error);
+    int status = extract(&x, live_count, error);
     wh_index_release(&x.index);
     free(x.cuts);
     figures->scan_ns = wh_snapshot_now_ns() - begin;

@@ -99,12 +99,11 @@ void wh_keyed_sort(struct wh_keyed *items, struct wh_keyed *spare, size_t count)
 #define WH_EDGES_PER_NODE 3u /* made at first; what is not touched costs nothing */
 void *wh_extract_edge_room(struct wh_extract *x, uint64_t room);
 
-/* Fills heap->nodes and the index from the live set. */
-int wh_extract_nodes(struct wh_extract *x, struct wh_live_block *blocks, uint64_t count);
+/* Sorts heap->nodes, drops what cannot be there, and makes the index. */
+int wh_extract_nodes(struct wh_extract *x, uint64_t count);
 
-/* Sampled recordings: blocks, which it sorts, and what lies between them, as a new array. */
-int wh_extract_unsampled(struct wh_extract *x, struct wh_live_block *blocks, uint64_t count,
-                         struct wh_live_block **ret_all, uint64_t *ret_count);
+/* Sampled recordings: adds what lies between the live blocks to heap->nodes, so many of them. */
+int wh_extract_unsampled(struct wh_extract *x, uint64_t *count);
 
 /* Appends a root; NULL when out of memory (x->failed is set). */
 struct wh_heap_root *wh_extract_root(struct wh_extract *x, enum wh_root_kind kind, uint64_t start,

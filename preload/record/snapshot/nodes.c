@@ -3,12 +3,11 @@
  * Two live blocks cannot share a byte, except that a mapping may serve as an allocator's or a
  * stack's memory. Anything else that overlaps is a block whose free was not seen (lost events,
  * operation in flight): the older one is dropped and counted. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/large.h"
 #include "record/snapshot/extract.h"
-#include "wire/event.h"
 
 #define DIGIT_BITS 11
 #define DIGITS     (1u << DIGIT_BITS)
@@ -100,48 +99,47 @@ static void flag_shared(struct wh_extract *x) {
     }
 }
 
-static uint8_t node_kind(uint8_t alloc_kind) {
-    return alloc_kind == WH_ALLOC_MMAP    ? WH_NODE_MMAP
-           : alloc_kind == WH_ALLOC_KINDS ? WH_NODE_UNSAMPLED
-                                          : WH_NODE_BLOCK;
-}
-
-int wh_extract_nodes(struct wh_extract *x, struct wh_live_block *blocks, uint64_t count) {
-    if (count >= WH_FROM_ROOT - 1)
-        return WH_ESYSTEM;
-    /* The room of the edges, which come later, serves for the sort: fresh pages are dear. */
+/* The room of the edges, which come later, serves for the sort and for the sorted nodes on their
+ * way back: fresh pages are dear. */
+static bool sort_nodes(struct wh_extract *x, uint64_t count) {
+    struct wh_heap_node *nodes = x->heap->nodes;
     struct wh_keyed *items = wh_extract_edge_room(x, count * WH_EDGES_PER_NODE + 65536);
-    struct wh_heap_node *nodes = wh_large_alloc((count + 1) * sizeof *nodes);
-    if (!items || !nodes) {
-        free(nodes);
-        return WH_ESYSTEM;
-    }
+    if (!items)
+        return false;
     struct wh_keyed *spare = items + count;
-    for (uint64_t i = 0; i < count; i++)
-        items[i] = (struct wh_keyed){blocks[i].address, (uint32_t)i};
+    bool sorted = true;
+    for (uint64_t i = 0; i < count; i++) {
+        items[i] = (struct wh_keyed){nodes[i].address, (uint32_t)i};
+        sorted &= i == 0 || items[i - 1].key <= items[i].key;
+    }
+    if (sorted)
+        return true;
     wh_keyed_sort(items, spare, count);
+    struct wh_heap_node *gathered = (struct wh_heap_node *)(void *)spare;
     for (uint64_t i = 0; i < count; i++) {
         if (i + AHEAD < count)
-            __builtin_prefetch(&blocks[items[i + AHEAD].value]);
-        const struct wh_live_block *b = &blocks[items[i].value];
-        nodes[i] = (struct wh_heap_node){
-            .address = b->address & WH_ADDRESS_MASK,
-            .size = b->size,
-            .allocation_id = b->allocation_id,
-            .stack_id = b->stack_id,
-            .kind = node_kind(b->alloc_kind),
-        };
+            __builtin_prefetch(&nodes[items[i + AHEAD].value]);
+        gathered[i] = nodes[items[i].value];
     }
+    memcpy(nodes, gathered, count * sizeof *nodes);
+    return true;
+}
+
+int wh_extract_nodes(struct wh_extract *x, uint64_t count) {
+    if (count >= WH_FROM_ROOT - 1 || !sort_nodes(x, count))
+        return WH_ESYSTEM;
     uint32_t dropped = 0;
-    uint32_t kept = resolve_overlaps(nodes, (uint32_t)count, &dropped);
+    x->heap->node_count = resolve_overlaps(x->heap->nodes, (uint32_t)count, &dropped);
     if (dropped) {
         x->figures->unknown_blocks += dropped;
         wh_snapshot_caveat(x->figures, "%u blocks overlapped others and were left out", dropped);
     }
-    x->heap->nodes = nodes;
-    x->heap->node_count = kept;
     flag_shared(x);
     if (wh_heap_number_births(x->heap, NULL) != WH_OK)
         return WH_ESYSTEM;
-    return wh_index_init(&x->index, nodes, kept);
+    return wh_index_init(&x->index, x->heap->nodes, x->heap->node_count);
 }
+
+static_assert(sizeof(struct wh_keyed) + sizeof(struct wh_heap_node) <=
+                  WH_EDGES_PER_NODE * sizeof(struct wh_heap_edge),
+              "the room of the edges takes the sort's arrays");

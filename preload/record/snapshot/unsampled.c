@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "record/snapshot/extract.h"
-#include "wire/event.h"
 
 #define CHUNK_ALIGN   16u
 #define CHUNK_MIN     32u
@@ -31,9 +30,9 @@ struct range {
 
 struct search {
     struct wh_extract *x;
-    const struct wh_live_block *known; /* by address */
+    const struct wh_heap_node *known; /* by address */
     uint64_t known_count;
-    struct wh_live_block *found;
+    struct wh_heap_node *found;
     uint64_t count, room;
     uint64_t at; /* of the window */
     size_t bytes;
@@ -77,7 +76,7 @@ static bool is_known(const struct search *s, uint64_t start, uint64_t end) {
 static void add(struct search *s, uint64_t start, uint64_t end) {
     if (s->count == s->room) {
         uint64_t room = s->room ? s->room * 2 : 1024;
-        struct wh_live_block *more = realloc(s->found, room * sizeof *more);
+        struct wh_heap_node *more = realloc(s->found, room * sizeof *more);
         if (!more) {
             s->failed = true;
             return;
@@ -85,8 +84,8 @@ static void add(struct search *s, uint64_t start, uint64_t end) {
         s->found = more;
         s->room = room;
     }
-    s->found[s->count++] =
-        (struct wh_live_block){.address = start, .size = end - start, .alloc_kind = WH_ALLOC_KINDS};
+    s->found[s->count++] = (struct wh_heap_node){
+        .address = start & WH_ADDRESS_MASK, .size = end - start, .kind = WH_NODE_UNSAMPLED};
 }
 
 /* --- glibc --- */
@@ -166,7 +165,7 @@ static void take_unmapped(struct search *s, const struct range *r, bool is_main)
     while (i > 0 && s->known[i - 1].address + s->known[i - 1].size > at)
         i--;
     for (; i < s->known_count && s->known[i].address < r->end; i++) {
-        if (s->known[i].alloc_kind != WH_ALLOC_MMAP)
+        if (s->known[i].kind != WH_NODE_MMAP)
             continue;
         if (s->known[i].address > at)
             take_range(s, at, s->known[i].address, is_main);
@@ -177,7 +176,7 @@ static void take_unmapped(struct search *s, const struct range *r, bool is_main)
 }
 
 static int by_address(const void *a, const void *b) {
-    const struct wh_live_block *x = a, *y = b;
+    const struct wh_heap_node *x = a, *y = b;
     return (x->address > y->address) - (x->address < y->address);
 }
 
@@ -193,7 +192,7 @@ static struct range *find_ranges(struct wh_extract *x, uint32_t *ret_count) {
     struct wh_extract bare = {.f = x->f, .heap = &empty, .figures = &said_later, .is_bare = true};
     struct range *ranges = NULL;
     *ret_count = 0;
-    if (wh_extract_nodes(&bare, NULL, 0) == WH_OK && wh_extract_roots(&bare) == WH_OK &&
+    if (wh_extract_nodes(&bare, 0) == WH_OK && wh_extract_roots(&bare) == WH_OK &&
         (ranges = calloc(empty.root_count + 1, sizeof *ranges))) {
         for (uint32_t i = 0; i < empty.root_count; i++)
             if (empty.roots[i].kind == WH_ROOT_MAPPING && is_anonymous(x->f, empty.roots[i].start))
@@ -205,8 +204,7 @@ static struct range *find_ranges(struct wh_extract *x, uint32_t *ret_count) {
     return ranges;
 }
 
-int wh_extract_unsampled(struct wh_extract *x, struct wh_live_block *blocks, uint64_t count,
-                         struct wh_live_block **ret_all, uint64_t *ret_count) {
+int wh_extract_unsampled(struct wh_extract *x, uint64_t *count) {
     uint32_t range_count;
     struct range *ranges = find_ranges(x, &range_count);
     struct search *s = calloc(1, sizeof *s);
@@ -215,22 +213,23 @@ int wh_extract_unsampled(struct wh_extract *x, struct wh_live_block *blocks, uin
         free(s);
         return WH_ESYSTEM;
     }
-    if (count)
-        qsort(blocks, count, sizeof *blocks, by_address);
+    if (*count)
+        qsort(x->heap->nodes, *count, sizeof *x->heap->nodes, by_address);
     s->x = x;
-    s->known = blocks;
-    s->known_count = count;
+    s->known = x->heap->nodes;
+    s->known_count = *count;
     for (uint32_t i = 0; i < range_count; i++) {
         const struct wh_mapping *m = wh_maps_find(x->f, ranges[i].start);
         take_unmapped(s, &ranges[i], m && strcmp(m->path, "[heap]") == 0);
     }
-    struct wh_live_block *all =
-        s->failed ? NULL : realloc(s->found, (s->count + count + 1) * sizeof *all);
+    struct wh_heap_node *all =
+        s->failed ? NULL : realloc(s->found, (s->count + *count + 1) * sizeof *all);
     if (all) {
-        if (count)
-            memcpy(all + s->count, blocks, count * sizeof *all);
-        *ret_all = all;
-        *ret_count = s->count + count;
+        if (*count)
+            memcpy(all + s->count, s->known, *count * sizeof *all);
+        free(x->heap->nodes);
+        x->heap->nodes = all;
+        *count += s->count;
         wh_snapshot_caveat(x->figures,
                            "sampled: %llu blocks and regions that are no samples were found in the "
                            "allocator's memory; their creators are not known",
