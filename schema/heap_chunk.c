@@ -1,8 +1,12 @@
 /* The frozen heap of a snapshot as compressed slices (table snapshot_chunk): columns by
  * wh_heap_pack(), then zlib. Slices are read back in order, part by part, because the parts refer
  * to each other by index. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "schema/store_internal.h"
@@ -23,29 +27,84 @@ static uint64_t part_count(const struct wh_heap *heap, enum wh_heap_part part) {
     }
 }
 
-static int put_slice(struct wh_query *q, const struct wh_heap *heap, enum wh_heap_part part,
-                     uint64_t first, uint64_t count, struct wh_error *error) {
+/* --- writing: slices are packed by a few threads at a time and stored in order --- */
+
+#define PACKERS_MAX 4
+
+struct slice {
+    const struct wh_heap *heap;
+    enum wh_heap_part part;
+    uint64_t first, count;
+    unsigned char *data; /* compressed */
+    uLongf bytes;
+    size_t raw_bytes;
+    int rc;
+    struct wh_error error;
+    pthread_t thread;
+    bool has_thread;
+};
+
+static void *pack_slice(void *argument) {
+    struct slice *s = argument;
     unsigned char *raw = NULL;
-    size_t raw_bytes = 0;
-    int rc = wh_heap_pack(heap, part, first, count, &raw, &raw_bytes, error);
-    if (rc)
-        return rc;
-    uLongf bytes = compressBound(raw_bytes);
-    unsigned char *data = malloc(bytes);
-    if (!data || compress2(data, &bytes, raw, raw_bytes, 1) != Z_OK) {
-        rc = wh_fail(error, WH_ESYSTEM, "cannot compress a snapshot: out of memory");
-    } else {
-        wh_query_bind_int(q, 2, part);
-        wh_query_bind_int(q, 3, (int64_t)first);
-        wh_query_bind_int(q, 4, (int64_t)count);
-        wh_query_bind_int(q, 5, (int64_t)raw_bytes);
-        wh_query_bind_blob(q, 6, data, bytes);
-        rc = wh_query_step(q, error);
-        wh_query_reset(q);
-    }
-    free(data);
+    s->rc = wh_heap_pack(s->heap, s->part, s->first, s->count, &raw, &s->raw_bytes, &s->error);
+    if (s->rc)
+        return NULL;
+    s->bytes = compressBound(s->raw_bytes);
+    s->data = malloc(s->bytes);
+    if (!s->data || compress2(s->data, &s->bytes, raw, s->raw_bytes, 1) != Z_OK)
+        s->rc = wh_fail(&s->error, WH_ESYSTEM, "cannot compress a snapshot: out of memory");
     free(raw);
+    return NULL;
+}
+
+/* The threads take no signals: they are the caller's. The last slice is the caller's own. */
+static void pack_slices(struct slice *slices, unsigned count) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (unsigned i = 0; i + 1 < count; i++)
+        slices[i].has_thread = pthread_create(&slices[i].thread, NULL, pack_slice, &slices[i]) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    for (unsigned i = 0; i < count; i++)
+        if (!slices[i].has_thread)
+            (void)pack_slice(&slices[i]);
+    for (unsigned i = 0; i < count; i++)
+        if (slices[i].has_thread)
+            (void)pthread_join(slices[i].thread, NULL);
+}
+
+static int put_slice(struct wh_query *q, const struct slice *s, struct wh_error *error) {
+    if (s->rc) {
+        if (error)
+            *error = s->error;
+        return s->rc;
+    }
+    wh_query_bind_int(q, 2, s->part);
+    wh_query_bind_int(q, 3, (int64_t)s->first);
+    wh_query_bind_int(q, 4, (int64_t)s->count);
+    wh_query_bind_int(q, 5, (int64_t)s->raw_bytes);
+    wh_query_bind_blob(q, 6, s->data, s->bytes);
+    int rc = wh_query_step(q, error);
+    wh_query_reset(q);
     return rc;
+}
+
+static int put_slices(struct wh_query *q, struct slice *slices, unsigned count,
+                      struct wh_error *error) {
+    int rc = 0;
+    pack_slices(slices, count);
+    for (unsigned i = 0; i < count; i++) {
+        if (rc == 0)
+            rc = put_slice(q, &slices[i], error);
+        free(slices[i].data);
+    }
+    return rc;
+}
+
+static unsigned packers(void) {
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return processors < 1 ? 1 : processors > PACKERS_MAX ? PACKERS_MAX : (unsigned)processors;
 }
 
 int wh_store_put_heap(struct wh_store *store, int64_t snapshot_id, const struct wh_heap *heap,
@@ -57,17 +116,28 @@ int wh_store_put_heap(struct wh_store *store, int64_t snapshot_id, const struct 
                            &q, error);
     if (rc)
         return rc;
+    struct slice slices[PACKERS_MAX];
+    unsigned waiting = 0, at_once = packers();
     wh_query_bind_int(q, 1, snapshot_id);
     for (int part = WH_HEAP_NODES; !rc && part <= WH_HEAP_TEXTS; part++) {
         uint64_t total = part_count(heap, (enum wh_heap_part)part);
         for (uint64_t first = 0; !rc && first < total; first += WH_HEAP_SLICE) {
             uint64_t count = total - first < WH_HEAP_SLICE ? total - first : WH_HEAP_SLICE;
-            rc = put_slice(q, heap, (enum wh_heap_part)part, first, count, error);
+            slices[waiting++] = (struct slice){
+                .heap = heap, .part = (enum wh_heap_part)part, .first = first, .count = count};
+            if (waiting == at_once) {
+                rc = put_slices(q, slices, waiting, error);
+                waiting = 0;
+            }
         }
     }
+    if (!rc)
+        rc = put_slices(q, slices, waiting, error);
     wh_query_close(q);
     return rc;
 }
+
+/* --- reading --- */
 
 /* Appends the slice that q stands on. */
 static int get_slice(struct wh_query *q, struct wh_heap *heap, const char *path,
