@@ -61,6 +61,9 @@ enum {
     B_HIGH_HALF,
     B_IN_CALL,
     B_LEFT_OVER,
+    B_HEADER,
+    B_NO_CHUNK,
+    B_SHARED,
     B_COUNT
 };
 
@@ -84,6 +87,7 @@ static struct {
 } __attribute__((packed, aligned(8))) packed_holder;
 static uintptr_t tagged, high_tagged;
 static void *list_head, *cookie_holder, *table_holder;
+static char *volatile next_chunk, *volatile no_chunk; /* else never stored */
 static __thread void *tls_holder;
 
 /* Blocks come from a mapping of their own, so that the test does not depend on an allocator. */
@@ -216,6 +220,22 @@ static void lay_out(void) {
     p = take(B_COOKIE, 8 + 10 * 12, 32);
     *(uint64_t *)(void *)p = 10;
     cookie_holder = p + 8;
+    /* What an allocator's own pointer to the chunk behind a block looks like, and the same offset
+     * in memory that is no chunk of glibc's. */
+    p = take(B_HEADER, 104, 32);
+    memcpy(p - 8, &(uint64_t){112 | 1}, 8);
+    next_chunk = p + 96;
+    p = take(B_NO_CHUNK, 104, 32);
+    no_chunk = p + 96;
+    p = mmap(NULL, 3 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    board->blocks[B_SHARED] = (struct wh_heap_node){.address = (uintptr_t)p & WH_ADDRESS_MASK,
+                                                    .size = 3 << 20,
+                                                    .allocation_id = B_SHARED + 1,
+                                                    .kind = WH_NODE_MMAP};
+    p = mmap(NULL, 5 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    (void)madvise(p, 5 << 20, MADV_DONTFORK);
+    p = mmap(NULL, 7 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    (void)madvise(p, 7 << 20, MADV_WIPEONFORK);
     p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     table_holder = p;
     board->blocks[B_TABLE] = (struct wh_heap_node){.address = (uintptr_t)p & WH_ADDRESS_MASK,
@@ -436,6 +456,25 @@ static void disguised_pointers_are_weak_edges(void **state) {
     assert_int_equal(edge_to(B_PACKED)->evidence, WH_EVIDENCE_UNALIGNED);
 }
 
+static void next_chunks_header_is_no_reference(void **state) {
+    (void)state;
+    const struct wh_heap_edge *e = edge_to(B_HEADER);
+    assert_non_null(e);
+    assert_int_equal(e->edge_class, WH_EDGE_SUSPECT);
+    assert_int_equal(e->evidence, WH_EVIDENCE_HEADER);
+    e = edge_to(B_NO_CHUNK);
+    assert_non_null(e);
+    assert_int_equal(e->edge_class, WH_EDGE_INTERIOR);
+}
+
+static void what_the_copy_does_not_show_is_said(void **state) {
+    (void)state;
+    assert_non_null(strstr(figures.caveats, "5120 KiB are not in the copy (MADV_DONTFORK)"));
+    assert_non_null(strstr(figures.caveats, "7168 KiB are empty in the copy (MADV_WIPEONFORK)"));
+    assert_non_null(strstr(figures.caveats, "3072 KiB are shared mappings"));
+    assert_true(heap.nodes[node_of(B_SHARED)].flags & WH_NODE_VOLATILE);
+}
+
 static void intrusive_list_is_reasoned_by_its_offset(void **state) {
     (void)state;
     assert_held_at(B_LIST1, &list_head, WH_ROOT_GLOBAL, WH_EDGE_REASONED);
@@ -494,6 +533,8 @@ int main(void) {
         cmocka_unit_test(unreferenced_block_has_no_edge),
         cmocka_unit_test(end_pointer_does_not_hold_the_neighbour),
         cmocka_unit_test(disguised_pointers_are_weak_edges),
+        cmocka_unit_test(next_chunks_header_is_no_reference),
+        cmocka_unit_test(what_the_copy_does_not_show_is_said),
         cmocka_unit_test(intrusive_list_is_reasoned_by_its_offset),
         cmocka_unit_test(array_cookie_is_a_reason),
         cmocka_unit_test(mapping_is_a_node_and_holds),
