@@ -187,8 +187,26 @@ static int reserve(struct wh_store *store, int64_t snapshot_id, struct wh_heap *
     return rc < 0 ? rc : 0;
 }
 
+void wh_store_keep_heap(struct wh_store *store, int64_t snapshot_id, struct wh_heap *heap) {
+    wh_heap_release(&store->kept);
+    store->kept = *heap;
+    store->kept_id = snapshot_id;
+    *heap = (struct wh_heap){0};
+}
+
+static bool take_kept(struct wh_store *store, int64_t snapshot_id, struct wh_heap *ret_heap) {
+    if (!store->kept_id || store->kept_id != snapshot_id)
+        return false;
+    *ret_heap = store->kept;
+    store->kept = (struct wh_heap){0};
+    store->kept_id = 0;
+    return true;
+}
+
 int wh_store_get_heap(struct wh_store *store, int64_t snapshot_id, struct wh_heap *ret_heap,
                       struct wh_error *error) {
+    if (take_kept(store, snapshot_id, ret_heap))
+        return 0;
     struct wh_heap heap = {0};
     int slices = 0, rc = reserve(store, snapshot_id, &heap, error);
     if (rc) {

@@ -290,6 +290,7 @@ void wh_store_close(struct wh_store *store) {
     /* close_v2: a query that its owner has not closed yet keeps the connection alive. */
     sqlite3_close_v2(store->db);
     wh_packer_free(store->packer);
+    wh_heap_release(&store->kept);
     free(store->path);
     free(store);
 }

@@ -118,6 +118,9 @@ const void *wh_query_blob(const struct wh_query *q, int column0, size_t *ret_byt
 /* Stores and loads the frozen heap of a snapshot as compressed slices (table snapshot_chunk). */
 int wh_store_put_heap(struct wh_store *store, int64_t snapshot_id, const struct wh_heap *heap,
                       struct wh_error *error);
+/* Takes *heap over: the next wh_store_get_heap() of this snapshot has it as it is. One at a time.
+ */
+void wh_store_keep_heap(struct wh_store *store, int64_t snapshot_id, struct wh_heap *heap);
 int wh_store_get_heap(struct wh_store *store, int64_t snapshot_id, struct wh_heap *ret_heap,
                       struct wh_error *error);
 

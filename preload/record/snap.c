@@ -299,6 +299,8 @@ static void store_snap(struct wh_recorder *r, struct wh_snap *s) {
         rc = drop_old_peaks(store, s, &error);
     if (rc)
         wh_content_fail(r->content, &error);
+    else if (s->reason == WH_SNAP_EXIT) /* analyzed next, most probably */
+        wh_store_keep_heap(store, s->id, &s->heap);
 }
 
 static void free_snap(struct wh_snap *s) {

@@ -69,8 +69,35 @@ static void of_many_edges_the_strongest_into_each_block_are_rows(void **state) {
     hand_free(h);
 }
 
+/* A heap that was kept is had without its chunks, once, and is the one that they hold. */
+static void a_kept_heap_needs_no_unpacking(void **state) {
+    (void)state;
+    struct hand *h = calloc(1, sizeof(*h));
+    struct wh_error error = {0};
+    struct wh_heap stored, kept, again;
+    struct wh_store *s = save_table(h, 1000);
+    must(wh_store_get_heap(s, 1, &stored, &error), &error);
+    must(wh_store_get_heap(s, 1, &kept, &error), &error);
+    const struct wh_heap_edge *edges = kept.edges;
+    wh_store_keep_heap(s, 1, &kept);
+    assert_null(kept.edges);
+    must(wh_store_get_heap(s, 1, &again, &error), &error);
+    assert_ptr_equal(again.edges, edges);
+    assert_int_equal(again.edge_count, stored.edge_count);
+    assert_memory_equal(again.edges, stored.edges, stored.edge_count * sizeof(*edges));
+    assert_memory_equal(again.nodes, stored.nodes, stored.node_count * sizeof(*again.nodes));
+    wh_store_keep_heap(s, 2, &again); /* another snapshot's does not serve for this one */
+    must(wh_store_get_heap(s, 1, &again, &error), &error);
+    assert_int_equal(again.edge_count, stored.edge_count);
+    wh_heap_release(&again);
+    wh_heap_release(&stored);
+    hand_close(s);
+    hand_free(h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_kept_heap_needs_no_unpacking),
         cmocka_unit_test(few_edges_are_all_rows),
         cmocka_unit_test(of_many_edges_the_strongest_into_each_block_are_rows),
     };
