@@ -15,8 +15,12 @@ int command_unknown(const char *option, const char *const *known) {
     int count = 0;
     while (known[count])
         count++;
-    fprintf(stderr, "whoholds-sim: unknown argument '%s'; nearest: '%s'\n", option,
-            nearest(option, known, count));
+    const char *near = nearest(option, known, count);
+    size_t length = strcspn(near, "=");
+    if (strncmp(option, near, length) == 0 && strlen(option) <= length + 1)
+        fprintf(stderr, "whoholds-sim: '%s' needs a value, see --help\n", option);
+    else
+        fprintf(stderr, "whoholds-sim: unknown argument '%s'; nearest: '%s'\n", option, near);
     return WH_EXIT_USAGE;
 }
 

@@ -29,6 +29,8 @@ refused "not a number" -- "$SIM" run pool-reuse --set size=big
 refused "'--fixd'" "'--fixed'" -- "$SIM" run pool-reuse --fixd
 refused "'mem'" "'memory'" -- "$SIM" run pool-reuse --io=mem
 refused "'smal-packets'" "'small-packets'" -- "$SIM" run barrier-request --variant smal-packets
+refused "'--variant'" "needs a value" -- "$SIM" run barrier-request --variant
+refused "'--io'" "needs a value" -- "$SIM" run barrier-request --io
 refused "'lst'" "'list'" -- "$SIM" lst
 refused "'--langage'" "'--language'" -- "$SIM" describe pool-reuse --langage
 refused "cannot open" -- "$SIM" run "$TMP/none.scn"
@@ -49,7 +51,8 @@ typo 's/^title =/titel =/' "'title'"
 refused "wrong.scn:$(grep -n '^set = bufers' "$TMP/wrong.scn" | cut -d: -f1):" "'bufers'" "'buffers'" \
     -- "$SIM" run "$TMP/wrong.scn"
 sed 's/^set = bufers=3/set = buffers=3/' "$TMP/wrong.scn" >"$TMP/variant.scn"
-"$SIM" run "$TMP/variant.scn" --variant few | grep -q "buffers  *3 " || fail "a variant does not set its parameter"
+"$SIM" run "$TMP/variant.scn" --variant few >"$TMP/out"
+grep -q "buffers  *3 " "$TMP/out" || fail "a variant does not set its parameter"
 sed '0,/^at = /s//variant = fwe\nat = /' "$TMP/variant.scn" >"$TMP/wrong.scn"
 refused "wrong.scn:" "'fwe'" "'few'" -- "$SIM" run "$TMP/wrong.scn"
 
@@ -58,6 +61,8 @@ refused "wrong.scn:" "'fwe'" "'few'" -- "$SIM" run "$TMP/wrong.scn"
 check_eq 14 "$(wc -l <"$TMP/list")" "scenarios"
 "$SIM" list --format json | python3 -c 'import json,sys; assert len(json.load(sys.stdin)) == 14'
 while read -r name _; do
-    "$SIM" describe "$name" --language en | grep -q "Who really holds" || fail "no English for $name"
-    "$SIM" describe "$name" --language zh | grep -q "真正的持有者" || fail "no Chinese for $name"
+    "$SIM" describe "$name" --language en >"$TMP/en"
+    "$SIM" describe "$name" --language zh >"$TMP/zh"
+    grep -q "Who really holds" "$TMP/en" || fail "no English for $name"
+    grep -q "真正的持有者" "$TMP/zh" || fail "no Chinese for $name"
 done <"$TMP/list"
