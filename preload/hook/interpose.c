@@ -23,12 +23,23 @@
         wh_passed(block != NULL, size, 0, WH_CALLER);                                              \
     return block
 
-WH_EXPORT void *malloc(size_t size) {
+/* What most programs call most. In a sampled recording nearly all of it is passed on, by a function
+ * without a frame; for the rest its caller's frame is the next function's: the call at its end is a
+ * jump. */
+static __attribute__((noinline)) void *malloc_event(size_t size) {
     ALLOCATE(WH_ALLOC_MALLOC, size, wh_real.malloc(size));
 }
 
-WH_EXPORT void *calloc(size_t count, size_t size) {
+WH_EXPORT void *malloc(size_t size) {
+    return wh_sample_is_far(size) ? wh_real.malloc(size) : malloc_event(size);
+}
+
+static __attribute__((noinline)) void *calloc_event(size_t count, size_t size) {
     ALLOCATE(WH_ALLOC_CALLOC, count * size, wh_real.calloc(count, size));
+}
+
+WH_EXPORT void *calloc(size_t count, size_t size) {
+    return wh_sample_is_far(count * size) ? wh_real.calloc(count, size) : calloc_event(count, size);
 }
 
 WH_EXPORT void *memalign(size_t alignment, size_t size) {
@@ -88,8 +99,15 @@ WH_INLINE struct wh_scope begin_free(void *block, uintptr_t frame, uintptr_t cal
     else                                                                                           \
         wh_passed(0, 0, 1, WH_CALLER)
 
-WH_EXPORT void free(void *block) {
+static __attribute__((noinline)) void free_event(void *block) {
     FREE(block, wh_real.free(block));
+}
+
+WH_EXPORT void free(void *block) {
+    if (wh_sample_is_not(block) && block && !wh_early_owns(block))
+        wh_real.free(block);
+    else
+        free_event(block);
 }
 
 WH_EXPORT void cfree(void *block) {

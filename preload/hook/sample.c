@@ -9,7 +9,7 @@
  * that two threads never ask about one address at a time. */
 #include "state.h"
 
-enum { FILTER_BITS = 15, BUCKET_BITS = 16, SLOTS = 7, PROBES = 64, STUCK = 255 };
+enum { FILTER_BITS = WH_SAMPLE_FILTER_BITS, BUCKET_BITS = 16, SLOTS = 7, PROBES = 64, STUCK = 255 };
 
 /* passed: addresses that found no room here and stand in a later bucket. */
 struct bucket {
@@ -17,7 +17,7 @@ struct bucket {
     _Atomic uint64_t passed;
 };
 
-static _Atomic uint8_t *filter; /* addresses per hash; a counter that reached STUCK stays */
+_Atomic uint8_t *wh_sample_filter; /* addresses per hash; a counter that reached STUCK stays */
 static struct bucket *buckets;
 static uint64_t seed, streams;
 
@@ -30,7 +30,7 @@ static uint64_t scramble(uint64_t x) {
 }
 
 int wh_sample_init(uint64_t bytes, const char *seed_text) {
-    filter = wh_memory_take((size_t)1 << FILTER_BITS);
+    _Atomic uint8_t *filter = wh_memory_take((size_t)1 << FILTER_BITS);
     buckets = wh_memory_take(sizeof *buckets << BUCKET_BITS);
     if (!filter || !buckets)
         return 0;
@@ -39,6 +39,7 @@ int wh_sample_init(uint64_t bytes, const char *seed_text) {
             seed = seed * 10 + (uint64_t)(*seed_text - '0');
     else
         seed = wh_ticks_raw() ^ (uint64_t)wh_process.pid << 40;
+    wh_sample_filter = filter;
     wh_process.sample_bytes = bytes;
     return 1;
 }
@@ -92,11 +93,11 @@ void wh_sample_forked(void) {
  * --------------------------------------------------------------------------------------- */
 
 static uint64_t hash_of(uintptr_t address) {
-    return (uint64_t)address * 0x9e3779b97f4a7c15ull;
+    return WH_SAMPLE_HASH(address);
 }
 
 static _Atomic uint8_t *counter_of(uint64_t hash) {
-    return &filter[hash >> (64 - FILTER_BITS)];
+    return &wh_sample_filter[hash >> (64 - FILTER_BITS)];
 }
 
 static struct bucket *bucket_of(uint64_t hash, uint32_t probe) {

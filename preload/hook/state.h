@@ -337,6 +337,29 @@ WH_INLINE int wh_sample_skips(size_t size) {
     return WH_LIKELY((tls->sample_left -= (int64_t)bytes) >= 0) || !wh_sample_slow(size);
 }
 
+/* The same without its rare part, for functions that have no frame yet: most of a sampled recording
+ * is this. 1: passed on; 0: not known. */
+WH_INLINE int wh_sample_is_far(size_t size) {
+    struct wh_tls *tls = &wh_tls;
+    if (WH_LIKELY(!wh_process.sample_bytes) || tls->guard || tls->sample_left < 0 ||
+        (uint64_t)tls->sample_left < size)
+        return 0;
+    tls->sample_left -= (int64_t)size;
+    return 1;
+}
+
+/* How many live samples have addresses like this one's. NULL: nothing is sampled. */
+extern _Atomic uint8_t *wh_sample_filter;
+enum { WH_SAMPLE_FILTER_BITS = 15 };
+#define WH_SAMPLE_HASH(address) ((uint64_t)(address)*0x9e3779b97f4a7c15ull)
+WH_INLINE int wh_sample_is_not(const void *block) {
+    _Atomic uint8_t *filter = wh_sample_filter;
+    return WH_UNLIKELY(filter != NULL) &&
+           WH_LIKELY(!atomic_load_explicit(
+               &filter[WH_SAMPLE_HASH((uintptr_t)block) >> (64 - WH_SAMPLE_FILTER_BITS)],
+               memory_order_relaxed));
+}
+
 /* First thing in a freeing hook: is this block's end no event? Takes it out of the set if it is. */
 WH_INLINE int wh_sample_skips_free(const void *block) {
     return WH_UNLIKELY(wh_process.sample_bytes) && !wh_sample_remove(block);
