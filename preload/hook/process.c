@@ -33,13 +33,16 @@ static int is_traced(void) {
 /* ---- snapshots
  * ------------------------------------------------------------------------------------ */
 
-/* Sleeps until the recorder has answered; it must show life, and 30 s are enough for anybody. */
+/* Sleeps until the recorder has answered. It may be writing the snapshot before this one for a
+ * while, of millions of blocks on a busy machine: a missing answer would be a missing snapshot. */
+enum { ANSWER_MAX = 1200, ANSWER_STILL_MAX = 300, ANSWER_STILL_ASK = 3 }; /* tenths of a second */
+
 static void await_answer(void) {
     struct wh_session *s = wh_process.session;
     struct wh_process_slot *slot = wh_process.slot;
     const struct timespec pause = {0, 100000000};
     uint64_t beat = atomic_load(&s->recorder_beat);
-    for (int waited = 0, still = 0; waited < 300 && still < 50; waited++) {
+    for (int waited = 0, still = 0; waited < ANSWER_MAX && still < ANSWER_STILL_MAX; waited++) {
         uint32_t state = atomic_load(&slot->request);
         if (state == WH_REQUEST_COPY)
             wh_copy_self();
@@ -52,7 +55,8 @@ static void await_answer(void) {
         uint64_t now = atomic_load(&s->recorder_beat);
         still = now == beat ? still + 1 : 0;
         beat = now;
-        if (still == 3 && wh_sys2(SYS_kill, atomic_load(&s->recorder_pid), 0) == -ESRCH)
+        if (still && still % ANSWER_STILL_ASK == 0 &&
+            wh_sys2(SYS_kill, atomic_load(&s->recorder_pid), 0) == -ESRCH)
             return;
     }
 }
