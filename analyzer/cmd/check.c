@@ -41,7 +41,8 @@ static int query_findings(struct wh_store *store, struct wh_query **ret_query,
     return wh_query_open(
         store,
         "SELECT f.severity, f.rule, f.creator, f.holder, f.bytes, f.objects, f.evidence, f.advice,"
-        "       f.snapshot_id, p.pid, p.exe"
+        "       f.snapshot_id, p.pid, p.exe,"
+        "       CASE WHEN (SELECT count(*) FROM process) > 1 THEN p.exe || ', pid ' || p.pid END"
         " FROM finding f LEFT JOIN snapshot s ON s.id = f.snapshot_id"
         "  LEFT JOIN process p ON p.id = s.process_id"
         " ORDER BY instr('error   warning info', f.severity), f.bytes DESC, f.rule, f.creator,"
@@ -70,7 +71,8 @@ static int print_text(struct wh_query *q, const struct wh_rules *rules, size_t r
         static const struct {
             const char *label;
             int column;
-        } parts[] = {{"created by", 2}, {"held by", 3}, {"evidence", 6}, {"advice", 7}};
+        } parts[] = {
+            {"program", 11}, {"created by", 2}, {"held by", 3}, {"evidence", 6}, {"advice", 7}};
         for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
             const char *text = wh_query_text(q, parts[i].column);
             if (text && *text)

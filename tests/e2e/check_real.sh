@@ -45,6 +45,12 @@ for program in "$PROGRAMS"/truth_*; do
 done
 check_ge 30 "$checked" "programs that were checked"
 
+# Of several programs a finding names its own.
+# shellcheck disable=SC2016 # the target's variable
+record "$TMP/t.db" sh -c '"$1" run retained-request-field --set keys=100 --quiet' sh "$WH_BUILD/bin/whoholds-sim"
+timeout 100 "$WHOHOLDS" check --fail-on never "$TMP/t.db" >"$TMP/out"
+grep -q "program .*/whoholds-sim, pid [0-9]" "$TMP/out" || fail "the program is not named: $(cat "$TMP/out")"
+
 # The same way, something that does leak is reported.
 [ -n "$(warnings "$WH_BUILD/bin/whoholds-sim" run retained-request-field --set keys=100 --quiet)" ] ||
     fail "a leak is not reported"
