@@ -36,7 +36,10 @@ static const struct wh_option options[] = {
      "record only samples, one about every SIZE allocated bytes: for production; 0 = everything",
      "0"},
     {"go-scaling", 0, NULL, "with --sample: estimates by the formula of Go's heap profile", NULL},
-    {"memory", 0, "SIZE", "bound of the memory shared with the program", "256MiB"},
+    {"memory", 0, "SIZE",
+     "bound of the events that may wait for the recorder, in memory shared with the program: so "
+     "long a burst on all cores is taken up before a thread has to wait (see --overflow)",
+     "256MiB"},
     {"quiet", 'q', NULL, "print nothing but errors", NULL},
     {0},
 };

@@ -247,8 +247,9 @@ int wh_image_run(struct wh_image *image, uint64_t watermark) {
         wh_merge_pop(&image->merge);
         call_ahead(image, s);
         watermark = hold(s, watermark);
-        if (++image->records % PULSE_RECORDS == 0 && image->calls.pulse)
-            image->calls.pulse(image->calls.arg);
+        if (++image->records % PULSE_RECORDS == 0 && image->calls.pulse &&
+            image->calls.pulse(image->calls.arg, image))
+            return 0;
     }
     return 0;
 }

@@ -39,9 +39,9 @@ struct wh_image_calls {
                  const struct wh_event *event);
     /* The image of a uid, NULL = unknown. */
     struct wh_image *(*find)(void *arg, uint32_t id);
-    /* Called every few thousand records of a run, NULL = nothing: it may give streams new bytes,
-     * but only such as are not older than the run's watermark. */
-    void (*pulse)(void *arg);
+    /* Called every few thousand records of a run, between two of them; NULL = nothing. true: enough
+     * for now, the run is to return. */
+    bool (*pulse)(void *arg, struct wh_image *image);
     void *arg;
 };
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/large.h"
+
 #define SLOTS_FIRST 256u
 
 static uint32_t mix(uint32_t x) {
@@ -41,9 +43,11 @@ void wh_ledger_prefetch(const struct wh_ledger *l, uint32_t stack) {
 static int grow(struct wh_ledger *l) {
     if (l->slots > UINT32_MAX / 4)
         return -1;
-    struct wh_site *sites = calloc(l->slots * 2u, sizeof *sites);
+    size_t bytes = (size_t)l->slots * 2u * sizeof(struct wh_site);
+    struct wh_site *sites = wh_large_alloc(bytes);
     if (!sites)
         return -1;
+    memset(sites, 0, bytes);
     for (uint32_t i = 0; i < l->slots; i++)
         if (l->sites[i].used)
             *slot_of(sites, l->slots * 2, l->sites[i].stack) = l->sites[i];

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/large.h"
 #include "wire/codec.h"
 
 #define PAGE_BYTES   (1u << 20)
@@ -150,7 +151,7 @@ static struct wh_fold *fold_slot(struct wh_fold *slots, size_t capacity,
 
 static int folds_grow(struct wh_folds *f) {
     size_t capacity = f->capacity ? f->capacity * 2 : 1024;
-    struct wh_fold *slots = aligned_alloc(sizeof *slots, capacity * sizeof *slots);
+    struct wh_fold *slots = wh_large_alloc(capacity * sizeof *slots);
     if (!slots)
         return -1;
     memset(slots, 0, capacity * sizeof *slots);

@@ -6,10 +6,11 @@
 
 struct wh_segment *wh_stream_segment(struct wh_stream *s, const struct wh_block *header,
                                      uint32_t capacity) {
-    struct wh_segment *g = malloc(sizeof *g + capacity);
+    struct wh_segment *g = malloc(sizeof *g);
     if (!g)
         return NULL;
-    *g = (struct wh_segment){.sequence = header->sequence, .capacity = capacity};
+    *g = (struct wh_segment){
+        .sequence = header->sequence, .capacity = capacity, .source = WH_NO_SOURCE};
     memcpy(&g->header, header, sizeof *header);
     /* Nearly always the newest. Blocks are found in order of index, not of sequence, so two of one
      * thread may come the wrong way round, but never before what is being decoded. */
@@ -25,10 +26,21 @@ struct wh_segment *wh_stream_segment(struct wh_stream *s, const struct wh_block 
     return g;
 }
 
+uint8_t *wh_segment_payload(struct wh_segment *g) {
+    if (!g->payload)
+        g->payload = malloc(g->capacity ? g->capacity : 1);
+    return g->payload;
+}
+
+static void free_segment(struct wh_segment *g) {
+    free(g->payload);
+    free(g);
+}
+
 void wh_stream_release(struct wh_stream *s) {
     for (struct wh_segment *g = s->first, *next; g; g = next) {
         next = g->next;
-        free(g);
+        free_segment(g);
     }
     s->first = s->current = s->last = NULL;
     s->ahead_at = s->ahead_count = 0;
@@ -52,10 +64,10 @@ static bool advance(struct wh_stream *s) {
 static void refresh(struct wh_stream *s) {
     struct wh_segment *g = s->current;
     if (!s->reading) {
-        wh_reader_init(&s->reader, &g->header, g->header.payload, g->bytes);
+        wh_reader_init(&s->reader, &g->header, g->payload, g->bytes);
         s->reading = true;
     }
-    s->reader.end = g->header.payload + g->bytes;
+    s->reader.end = g->payload + g->bytes;
 }
 
 static bool is_plain(const struct wh_event *e) {
@@ -98,7 +110,7 @@ int wh_stream_next(struct wh_stream *s) {
         if (!s->current && !advance(s))
             return 0;
         struct wh_segment *g = s->current;
-        if (!g->malformed) {
+        if (!g->malformed && g->payload) {
             refresh(s);
             int rc = decode(s);
             if (rc == 1)
@@ -108,6 +120,8 @@ int wh_stream_next(struct wh_stream *s) {
                 s->malformed++;
             }
         }
+        if (g->source != WH_NO_SOURCE && s->fill(s->fill_arg, g))
+            continue;
         if (!advance(s))
             return 0;
     }
@@ -122,7 +136,7 @@ static uint32_t decoded(const struct wh_stream *s, const struct wh_segment *g) {
         return g->bytes;
     if (g->malformed && g->complete)
         return g->bytes;
-    return s->reading ? (uint32_t)(s->reader.cursor - g->header.payload) : 0;
+    return s->reading ? (uint32_t)(s->reader.cursor - g->payload) : 0;
 }
 
 static unsigned char *put_segment(unsigned char *p, struct wh_segment *g, uint32_t end) {
@@ -132,7 +146,8 @@ static unsigned char *put_segment(unsigned char *p, struct wh_segment *g, uint32
     atomic_store_explicit(&header.committed, bytes, memory_order_relaxed);
     atomic_store_explicit(&header.busy, 0, memory_order_relaxed);
     memcpy(p, &header, sizeof header);
-    memcpy(p + sizeof header, g->header.payload + g->stored, bytes);
+    if (bytes)
+        memcpy(p + sizeof header, g->payload + g->stored, bytes);
     g->stored = end;
     return p + sizeof header + bytes;
 }
@@ -167,7 +182,7 @@ int wh_stream_cut(struct wh_stream *s, unsigned char **ret_data, size_t *ret_byt
             break;
         }
         s->first = g->next;
-        free(g);
+        free_segment(g);
     }
     s->chunk_records = s->chunk_bytes = 0;
     *ret_data = data;
@@ -189,7 +204,9 @@ int wh_stream_load(struct wh_stream *s, const unsigned char *data, size_t bytes)
         struct wh_segment *g = wh_stream_segment(s, &header, payload);
         if (!g)
             return -1;
-        memcpy(g->header.payload, data + sizeof header, payload);
+        if (!wh_segment_payload(g))
+            return -1;
+        memcpy(g->payload, data + sizeof header, payload);
         g->bytes = payload;
         g->complete = true;
         data += sizeof header + payload;

@@ -3,7 +3,8 @@
  *
  *   segments:  [ kept for the next chunk | being decoded | copied, not looked at yet ]
  *
- * A segment is one block: its header and the payload published so far. Chunks are cut between any
+ * A segment is one block: its header and the payload published so far. Its bytes may be fetched
+ * when the decoder gets there, so that what waits need not be copied. Chunks are cut between any
  * two records; the rest of a block that was cut gets a header whose base values say where the
  * decoder stood. Hostile memory: a malformed record ends its segment and is counted. Context:
  * recorder and readers, one thread at a time. */
@@ -21,21 +22,29 @@
  * segment that is being decoded. */
 #define WH_STREAM_AHEAD 32u
 
+#define WH_NO_SOURCE UINT32_MAX
+
 struct wh_segment {
     struct wh_segment *next;
     uint32_t sequence;
-    uint32_t bytes;         /* payload copied so far */
-    uint32_t capacity;      /* of payload */
-    uint32_t stored;        /* payload that already went into a chunk */
-    bool complete;          /* no more bytes will come */
-    bool malformed;         /* decoding stopped inside it */
-    struct wh_block header; /* and behind it `capacity` bytes of payload */
+    uint32_t bytes;    /* payload copied so far */
+    uint32_t capacity; /* of payload */
+    uint32_t stored;   /* payload that already went into a chunk */
+    uint32_t source;   /* the caller's, for fill(); WH_NO_SOURCE = all is here */
+    bool complete;     /* no more bytes will come */
+    bool malformed;    /* decoding stopped inside it */
+    uint8_t *payload;  /* NULL = nothing was copied yet: wh_segment_payload() */
+    struct wh_block header;
 };
 
 struct wh_stream {
     struct wh_pair_thread pair;
     uint32_t serial, tid;
-    void *owner;                /* the caller's */
+    void *owner; /* the caller's */
+    /* Called when everything of a segment with a source was decoded: may add bytes to it, and
+     * complete it. true = it did. */
+    bool (*fill)(void *arg, struct wh_segment *segment);
+    void *fill_arg;
     struct wh_segment *first;   /* oldest kept */
     struct wh_segment *current; /* being decoded, NULL = before the first */
     struct wh_segment *last;
@@ -59,6 +68,9 @@ struct wh_stream {
 /* Appends an empty segment for a block, in order of sequence. NULL: out of memory. */
 struct wh_segment *wh_stream_segment(struct wh_stream *s, const struct wh_block *header,
                                      uint32_t capacity);
+/* Room for `capacity` bytes, made at the first call. NULL: out of memory. */
+uint8_t *wh_segment_payload(struct wh_segment *g);
+
 void wh_stream_release(struct wh_stream *s);
 
 /* Decodes the next record into s->head. NODE records are returned like all others.

@@ -185,12 +185,18 @@ void wh_thread_forked(void) {
     mine->serial = atomic_fetch_add(&wh_process.next_serial, 1);
 }
 
+#define RESIDENT_BLOCKS 64u
+
 void wh_block_seal(struct wh_thread *t) {
     if (!t->block)
         return;
     atomic_store_explicit(&t->block->busy, 0, memory_order_release);
     atomic_store_explicit(&wh_session_entry(wh_process.session, t->block_index)->state,
                           WH_BLOCK_SEALED, memory_order_release);
+    /* What a burst took beyond the first blocks waits for the recorder, not in our resident set. */
+    if (t->block_index >= RESIDENT_BLOCKS)
+        wh_sys3(SYS_madvise, wh_session_block(wh_process.session, t->block_index), WH_BLOCK_BYTES,
+                4 /* MADV_DONTNEED */);
     t->block = NULL;
     t->writer.cursor = t->writer.end = NULL;
 }

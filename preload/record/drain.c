@@ -1,20 +1,70 @@
 /* From the shared blocks into the recorder's own memory, and from there into chunks.
  *
- * A block is looked at from the moment its entry says OPEN. The committed bytes are copied once,
- * then only the copy is believed; a sealed block goes back to the free list as soon as it is
- * copied. What is hard is a target that writes rubbish here: every number is bounded before it is
- * used, and a block whose header makes no sense is counted and left alone. */
+ * A block is known from the moment its entry says OPEN. Its bytes are copied when the merge gets
+ * there, and once: then only the copy is believed. So what a burst left behind waits in the shared
+ * memory, whose bound it keeps to, and a sealed block goes back to the free list as soon as all of
+ * it is copied. What is hard is a target that writes rubbish here: every number is bounded before
+ * it is used, and a block whose header makes no sense is counted and left alone. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "record/recorder.h"
 
 #define CHUNK_BYTES     (512u * 1024)
 #define PENDING_THREADS 65536u
-#define POLL_BYTES_MAX  (32u << 20) /* copied ahead of the pairing */
+#define RESIDENT_BLOCKS 64u
+#define POLL_BYTES_MAX  (8u << 20) /* paired of a running process before others have their turn */
 
 /* --- blocks
  * ---------------------------------------------------------------------------------------- */
+
+/* What a burst took beyond the first blocks need not stay mapped here: the pages are the file's. */
+static void unmap(struct wh_recorder *r, uint32_t index) {
+    if (index >= RESIDENT_BLOCKS)
+        (void)madvise(wh_session_block(r->session, index), WH_BLOCK_BYTES, MADV_DONTNEED);
+}
+
+static void give_back(struct wh_recorder *r, uint32_t index) {
+    unmap(r, index);
+    if (r->views[index].segment)
+        r->views[index].segment->source = WH_NO_SOURCE;
+    r->views[index] = (struct wh_block_view){0};
+    wh_block_give(r->session, index);
+}
+
+/* The merge has read all that was copied of a block: copies what it gained. */
+static bool fill(void *recorder, struct wh_segment *g) {
+    struct wh_recorder *r = recorder;
+    uint32_t index = g->source;
+    struct wh_block_view *v = &r->views[index];
+    struct wh_block *block = wh_session_block(r->session, index);
+    uint32_t state =
+        atomic_load_explicit(&wh_session_entry(r->session, index)->state, memory_order_acquire);
+    bool is_final = v->is_final || state == WH_BLOCK_SEALED;
+    uint32_t committed = atomic_load_explicit(&block->committed, memory_order_acquire);
+    if (committed > WH_BLOCK_PAYLOAD || committed < v->consumed) {
+        r->lost_blocks++;
+        committed = v->consumed;
+        is_final = true;
+    }
+    uint8_t *payload = wh_segment_payload(g);
+    if (!payload) {
+        r->lost_blocks++;
+        committed = v->consumed;
+        is_final = true;
+    }
+    uint32_t bytes = committed - v->consumed;
+    if (bytes)
+        memcpy(payload + v->consumed, block->payload + v->consumed, bytes);
+    g->bytes = v->consumed = committed;
+    r->poll_bytes += bytes;
+    if (is_final) {
+        g->complete = true;
+        give_back(r, index);
+    }
+    return bytes || is_final;
+}
 
 /* Starts a segment for a block seen for the first time. NULL: its header cannot be right. */
 static struct wh_segment *adopt(struct wh_recorder *r, uint32_t index, uint32_t uid) {
@@ -36,44 +86,21 @@ static struct wh_segment *adopt(struct wh_recorder *r, uint32_t index, uint32_t 
         t->first_ticks = header.base_ticks;
         t->dirty = true;
         t->stream.next_sequence = 0;
+        t->stream.fill = fill;
+        t->stream.fill_arg = r;
     }
     v->segment = wh_stream_segment(&t->stream, &header, WH_BLOCK_PAYLOAD);
+    if (v->segment)
+        v->segment->source = index;
     v->process = p;
     v->thread = t;
     v->consumed = 0;
     return v->segment;
 }
 
-/* Copies what a block gained. */
-static void copy_block(struct wh_recorder *r, uint32_t index, bool is_final) {
-    struct wh_block_view *v = &r->views[index];
-    struct wh_block *block = wh_session_block(r->session, index);
-    /* Before the bytes: a thread that is busy now may still publish a record stamped long ago. */
-    v->thread->stream.busy =
-        !is_final && atomic_load_explicit(&block->busy, memory_order_acquire) != 0;
-    uint32_t committed = atomic_load_explicit(&block->committed, memory_order_acquire);
-    if (committed > WH_BLOCK_PAYLOAD || committed < v->consumed) {
+static void feed(struct wh_recorder *r, struct wh_image *image, struct wh_stream *stream) {
+    if (wh_merge_feed(&image->merge, stream))
         r->lost_blocks++;
-        committed = v->consumed;
-        is_final = true;
-    }
-    uint32_t bytes = committed - v->consumed;
-    if (bytes) {
-        memcpy(v->segment->header.payload + v->consumed, block->payload + v->consumed, bytes);
-        v->segment->bytes = committed;
-        v->consumed = committed;
-        r->poll_bytes += bytes;
-    }
-    if (is_final)
-        v->segment->complete = true;
-    if (bytes || is_final)
-        if (wh_merge_feed(&v->process->image.merge, &v->thread->stream))
-            r->lost_blocks++;
-}
-
-static void give_back(struct wh_recorder *r, uint32_t index) {
-    r->views[index] = (struct wh_block_view){0};
-    wh_block_give(r->session, index);
 }
 
 static void drain_block(struct wh_recorder *r, uint32_t index) {
@@ -85,10 +112,15 @@ static void drain_block(struct wh_recorder *r, uint32_t index) {
     if (!v->segment &&
         !adopt(r, index, atomic_load_explicit(&entry->process_uid, memory_order_relaxed)))
         return;
-    bool sealed = state == WH_BLOCK_SEALED;
-    copy_block(r, index, sealed);
-    if (sealed)
-        give_back(r, index);
+    /* Before its bytes: a thread that is busy now may still publish a record stamped long ago. */
+    const struct wh_block *block = wh_session_block(r->session, index);
+    struct wh_image *image = &v->process->image;
+    struct wh_stream *stream = &v->thread->stream;
+    if (state == WH_BLOCK_OPEN && !v->is_final &&
+        atomic_load_explicit(&block->busy, memory_order_acquire))
+        stream->busy = true;
+    if (!stream->has_head)
+        feed(r, image, stream);
 }
 
 static uint32_t blocks_used(const struct wh_recorder *r) {
@@ -98,16 +130,15 @@ static uint32_t blocks_used(const struct wh_recorder *r) {
 
 void wh_recorder_drain(struct wh_recorder *r) {
     uint32_t used = blocks_used(r);
+    for (struct wh_process *p = wh_recorder_next(r, NULL); p; p = wh_recorder_next(r, p)) {
+        if (p->phase == WH_PHASE_DONE)
+            continue;
+        for (struct wh_image_thread *t = wh_image_next_thread(&p->image, NULL); t;
+             t = wh_image_next_thread(&p->image, t))
+            t->stream.busy = false;
+    }
     for (uint32_t i = 0; i < used; i++)
         drain_block(r, i);
-}
-
-void wh_recorder_pulse(void *recorder) {
-    struct wh_recorder *r = recorder;
-    atomic_fetch_add_explicit(&r->session->recorder_beat, 1, memory_order_relaxed);
-    if (r->poll_bytes > POLL_BYTES_MAX)
-        return;
-    wh_recorder_drain(r);
 }
 
 void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p) {
@@ -118,18 +149,23 @@ void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p) {
             continue;
         uint32_t state = atomic_load_explicit(&entry->state, memory_order_acquire);
         if (state != WH_BLOCK_FREE && (r->views[i].segment || adopt(r, i, p->image.id)))
-            copy_block(r, i, true);
-        give_back(r, i);
+            r->views[i].is_final = true;
+        else
+            give_back(r, i);
     }
     for (struct wh_image_thread *t = wh_image_next_thread(&p->image, NULL); t;
          t = wh_image_next_thread(&p->image, t)) {
         t->stream.skip_gaps = true;
         t->stream.busy = false;
-        for (struct wh_segment *g = t->stream.first; g; g = g->next)
-            g->complete = true;
-        if (wh_merge_feed(&p->image.merge, &t->stream))
-            r->lost_blocks++;
+        feed(r, &p->image, &t->stream);
     }
+}
+
+void wh_recorder_give_back(struct wh_recorder *r, const struct wh_process *p) {
+    uint32_t used = blocks_used(r);
+    for (uint32_t i = 0; i < used; i++)
+        if (r->views[i].process == p)
+            give_back(r, i);
 }
 
 /* --- chunks
@@ -160,4 +196,13 @@ void wh_recorder_chunks(struct wh_recorder *r, struct wh_process *p, bool all) {
         wh_recorder_need_clock(r);
         put_chunk(r, p, t);
     }
+}
+
+bool wh_recorder_pulse(void *recorder, struct wh_image *image) {
+    struct wh_recorder *r = recorder;
+    struct wh_process *p = wh_recorder_process(r, image->id);
+    atomic_fetch_add_explicit(&r->session->recorder_beat, 1, memory_order_relaxed);
+    if (p)
+        wh_recorder_chunks(r, p, false);
+    return r->may_stop && r->poll_bytes >= POLL_BYTES_MAX;
 }

@@ -334,6 +334,7 @@ static void finish(struct wh_recorder *r, struct wh_process *p) {
     r->events += pair->events;
     p->image.finished = true;
     p->phase = WH_PHASE_DONE;
+    wh_recorder_give_back(r, p);
     wh_image_release_events(&p->image);
     give_slot_back(r, p);
     r->running--;
@@ -380,7 +381,10 @@ static void step_dead(struct wh_recorder *r, struct wh_process *p) {
 
 static void step_running(struct wh_recorder *r, struct wh_process *p) {
     struct wh_error error;
-    if (wh_image_run(&p->image, r->previous_ticks) < 0) {
+    r->may_stop = true;
+    int rc = wh_image_run(&p->image, r->previous_ticks);
+    r->may_stop = false;
+    if (rc < 0) {
         wh_fail(&error, WH_ESYSTEM, "out of memory");
         wh_content_fail(r->content, &error);
     }

@@ -64,6 +64,7 @@ struct wh_block_view {
     struct wh_image_thread *thread;
     struct wh_segment *segment; /* NULL = not looked at since it was given out */
     uint32_t consumed;
+    bool is_final; /* its process is gone: nothing will be added */
 };
 
 /* Between the main thread and the watch: pace.c. */
@@ -93,6 +94,7 @@ struct wh_recorder {
     uint64_t previous_ticks; /* shifted, of the poll before this one: the watermark */
     uint64_t poll_bytes;     /* copied in this poll */
     bool is_asked;           /* a request for a snapshot could not be served yet */
+    bool may_stop;           /* pairing now: a part of what there is will do */
     bool is_dying;           /* an ended process could not be finished yet */
     struct wh_pace pace;
     uint64_t bytes, events;
@@ -125,12 +127,15 @@ void wh_recorder_listen(struct wh_recorder *r); /* the launcher's messages */
 void wh_recorder_describe(const struct wh_recorder *r, char *text, size_t size);
 
 /* --- drain.c --- */
-/* Copies everything committed since the last time. */
+/* Looks for new blocks and for threads that are busy. What is in the blocks is copied when the
+ * merge gets there. */
 void wh_recorder_drain(struct wh_recorder *r);
-/* In the middle of pairing: shows life, and empties the blocks if memory allows. */
-void wh_recorder_pulse(void *recorder);
-/* Gives back what a dead process still owns. */
+/* In the middle of pairing: shows life, stores chunks. true = enough for this poll. */
+bool wh_recorder_pulse(void *recorder, struct wh_image *image);
+/* Its process is dead: what is in its blocks is all there will be. */
 void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p);
+/* Gives back what a finished process still owns. */
+void wh_recorder_give_back(struct wh_recorder *r, const struct wh_process *p);
 /* Stores chunks that are large enough; all = every one. */
 void wh_recorder_chunks(struct wh_recorder *r, struct wh_process *p, bool all);
 

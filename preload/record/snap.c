@@ -108,9 +108,9 @@ static void catch_up(struct wh_recorder *r, struct wh_process *p) {
     for (int round = 0; round < CATCH_UP_ROUNDS; round++) {
         uint64_t now = wh_recorder_now(r), bytes = r->poll_bytes;
         wh_recorder_drain(r);
-        bytes = r->poll_bytes - bytes;
         if (wh_image_run(&p->image, r->previous_ticks) != 0)
             return; /* waits for its parent, or failed: the next poll says so */
+        bytes = r->poll_bytes - bytes;
         r->previous_ticks = now;
         if (bytes > last / 2 || (round && bytes < CATCH_UP_BYTES))
             return;

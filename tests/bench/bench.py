@@ -7,9 +7,15 @@ Every workload runs in rounds of three: bare, whoholds, heaptrack; the table sho
   ns/event  added wall time * busy cores / events (allocations, frees and reallocs)
   +RSS      target's added peak RSS
   rec RSS   recorder's own peak RSS; rec CPU: its own seconds of CPU
-  B/event   size of the trace on disk / events
+  chunk     bytes of the packed events themselves on disk / events: time, thread, address and stack of each
+  B/event   size of the whole trace / events; a second line says what the rest is
   report    seconds from the target's exit until `whoholds report` has printed
   lost      events that are known to be missing
+
+Below a row of stress: ns added per pair of malloc and free and thread. Where the rest of the trace is more
+than a tenth of a byte an event: `rows` are lifetimes, their sums, sites and timelines (--materialize=auto),
+`stacks` nodes, frames and names, `holders` what the snapshots say of the reference graph.
+
   ht ...    the same of heaptrack (its wall includes its interpreter's end)
 
 The target is measured by a small program of ours inside the recording (measure.c), so that finishing
@@ -51,6 +57,14 @@ INSERT INTO t SELECT i, 'text ' || (i * 7919 % 400009), i / 3.0 FROM n;
 CREATE INDEX tb ON t(b);
 SELECT substr(b, 1, 7), count(*), sum(c) FROM t GROUP BY 1 ORDER BY 2 DESC LIMIT 3;
 """
+# A large real source in one file: libraries of thousands of lines each, from Debian's libstb-dev.
+REAL_C = ["image", "image_write", "image_resize", "rect_pack", "truetype", "ds", "sprintf", "dxt", "c_lexer",
+          "connected_components", "divide", "herringbone_wang_tile", "hexwave", "perlin", "vorbis", "voxel_render"]
+REAL_C_HEAD = """
+#define STBCC_GRID_COUNT_X_LOG2 10
+#define STBCC_GRID_COUNT_Y_LOG2 10
+#define STBVOX_CONFIG_MODE 1
+"""
 SHELL_WORK = "i=0; while [ $i -lt COUNT ]; do /bin/true; i=$((i+1)); done"
 
 
@@ -63,17 +77,22 @@ def write(name, text):
 
 def workloads(quick):
     """name -> (command, environment, threads that are busy)."""
-    pairs = 2_200_000  # above two million lifetimes, where short ones are folded
+    pairs = 2_200_000
     cc1 = subprocess.run(["gcc", "-print-prog-name=cc1"], capture_output=True, text=True).stdout.strip()
     source = os.path.join(WORK, "cc1.c")
     with open(source, "w") as f:
         subprocess.run(["bash", os.path.join(SOURCE, "tests/bench/gen_cc1.sh"), "150" if quick else "1500"],
                        stdout=f, check=True)
     subprocess.run(["gcc", "-E", source, "-o", source + ".i"], check=True)
+    real = os.path.join(WORK, "cc1-real.c")
+    write("cc1-real.c", REAL_C_HEAD + "".join(
+        "#define STB_%s_IMPLEMENTATION\n#include <stb/stb_%s.h>\n#undef VOID\n" % (n.upper(), n)
+        for n in (REAL_C[:3] if quick else REAL_C)))
+    has_real = subprocess.run(["gcc", "-w", "-E", real, "-o", real + ".i"], capture_output=True).returncode == 0
     python = write("work.py", PYTHON_WORK.replace("ROUNDS", "1" if quick else "3"))
     sqlite = write("work.sql", SQLITE_WORK.replace("400000", "100000") if quick else SQLITE_WORK)
     shell = write("work.sh", SHELL_WORK.replace("COUNT", "100" if quick else "500"))
-    return {
+    known = {
         "stress-1": ([STRESS, "1", "16", str(pairs)], {}, 1),
         "stress-2": ([STRESS, "2", "16", str(pairs // 2 if quick else pairs)], {}, 2),
         "stress-16": ([STRESS, "16", "16", str(pairs // 8)], {}, 16),
@@ -85,6 +104,11 @@ def workloads(quick):
         "shell-tree": (["sh", shell], {}, 1),
         "true": (["/bin/true"], {}, 1),
     }
+    if has_real:
+        known["cc1-real"] = ([cc1, "-quiet", "-w", "-fpreprocessed", "-O2", real + ".i", "-o", "/dev/null"], {}, 1)
+    else:
+        print("libstb-dev is not installed: no row cc1-real")
+    return known
 
 
 def measured(output, command, environment, may_fail=False):
@@ -114,6 +138,23 @@ def run_bare(command, environment):
     return {"wall_s": r["wall_s"], "cpu_s": r["cpu_s"], "rss_kib": r["tree_rss_kib"]}
 
 
+DISK = {
+    "chunk_bytes": ["event_chunk"],
+    "row_bytes": ["allocation", "folded", "site", "sqlite_autoindex_site_1", "timeline", "timeline_process"],
+    "stack_bytes": ["stack_node", "stack_extent", "stack", "frame", "source_file", "module", "module_process"],
+    "holder_bytes": ["snapshot", "snapshot_chunk", "held", "reference", "root", "path", "gap", "share_group", "pooled"],
+}
+
+
+def disk_of(db):
+    """Bytes of the trace's pages by what they say."""
+    try:
+        pages = dict(db.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name"))
+    except sqlite3.OperationalError:  # an SQLite without that table
+        pages = {"event_chunk": db.execute("SELECT sum(length(data)) FROM event_chunk").fetchone()[0]}
+    return {key: sum(pages.get(t, 0) for t in tables) for key, tables in DISK.items()}
+
+
 def run_whoholds(command, environment):
     trace = os.path.join(WORK, "t.db")
     remove(trace)
@@ -129,6 +170,7 @@ def run_whoholds(command, environment):
         sys.exit("bench: report failed: " + report.stderr.decode()[-300:])
     db = sqlite3.connect("file:%s?mode=ro" % trace, uri=True)
     facts = dict(db.execute("SELECT key, value FROM trace WHERE key IN ('events', 'lost_events')"))
+    disk = disk_of(db)
     db.close()
     return {
         "wall_s": (inner["end_ns"] - inner["start_ns"]) / 1e9,
@@ -139,6 +181,7 @@ def run_whoholds(command, environment):
         "events": int(facts["events"]),
         "lost": int(facts["lost_events"]),
         "file_bytes": os.path.getsize(trace),
+        **disk,
         "report_s": (outer["end_ns"] - inner["end_ns"]) / 1e9 + report_s,
     }
 
@@ -238,11 +281,21 @@ def dash(row, key, form):
 
 def print_row(name, row):
     w = row["whoholds"]
-    print("%-14s %8.3f %6.2f %6.2f %9.0f %7.1f %8.1f %7.2f %8.2f %7.2f %5d | %6s %9s %8s" % (
+    print("%-14s %8.3f %6.2f %6.2f %9.0f %7.1f %8.1f %7.2f %6.2f %8.2f %7.2f %5d | %6s %9s %8s" % (
         name, row["bare"]["wall_s"], row["wall_ratio"], row["total_ratio"], row["ns_per_event"],
-        row["added_rss_kib"] / 1024, w["recorder_rss_kib"] / 1024, w["recorder_cpu_s"], row["bytes_per_event"],
-        w["report_s"], w["lost"], dash(row, "heaptrack_wall_ratio", "%.2f"),
+        row["added_rss_kib"] / 1024, w["recorder_rss_kib"] / 1024, w["recorder_cpu_s"],
+        w["chunk_bytes"] / max(1, w["events"]), row["bytes_per_event"], w["report_s"], w["lost"], dash(row, "heaptrack_wall_ratio", "%.2f"),
         dash(row, "heaptrack_ns_per_event", "%.0f"), dash(row, "heaptrack_bytes_per_event", "%.2f")), flush=True)
+    more = []
+    if name.startswith("stress"):  # two events a pair
+        more.append("%.0f ns added per pair and thread (heaptrack %s)" % (
+            2 * row["ns_per_event"], "%.0f" % (2 * row["heaptrack_ns_per_event"]) if row["heaptrack"] else "failed"))
+    if w["events"] >= 100_000:
+        more.append("recorder %.0f ns an event" % (w["recorder_cpu_s"] * 1e9 / w["events"]))
+        rest = [(part, w[part + "_bytes"] / w["events"]) for part in ("row", "stack", "holder")]
+        more.append("disk beside chunks: " + ", ".join("%ss %.2f" % p for p in rest) + " bytes an event")
+    if more:
+        print("%-14s %s" % ("", "; ".join(more)), flush=True)
 
 
 def main():
@@ -257,14 +310,14 @@ def main():
     known = workloads(arguments.quick)
     names = arguments.workload or [*known, "redis", "report-20M"]
     if arguments.quick and not arguments.workload:
-        names = [n for n in names if n not in ("stress-16", "stress-1-deep", "report-20M")]
+        names = [n for n in names if n not in ("stress-16", "stress-1-deep", "exceptions", "report-20M")]
     unknown = [n for n in names if n not in known and n not in ("redis", "report-20M")]
     if unknown:
         sys.exit("bench: no workload '%s'; there are %s" % (unknown[0], " ".join([*known, "redis", "report-20M"])))
     if not HEAPTRACK:
         print("heaptrack is not installed: its columns stay empty")
-    print("%-14s %8s %6s %6s %9s %7s %8s %7s %8s %7s %5s | %6s %9s %8s" % (
-        "workload", "bare s", "wall", "total", "ns/event", "+RSS MB", "rec MB", "rec CPU", "B/event", "report", "lost",
+    print("%-14s %8s %6s %6s %9s %7s %8s %7s %6s %8s %7s %5s | %6s %9s %8s" % (
+        "workload", "bare s", "wall", "total", "ns/event", "+RSS MB", "rec MB", "rec CPU", "chunk", "B/event", "report", "lost",
         "ht", "ht ns/ev", "ht B/ev"))
     results = {"cores": CORES, "load": os.getloadavg(), "pairs": pairs, "quick": arguments.quick, "rows": {}}
     for name in names:

@@ -48,7 +48,7 @@ static struct wh_segment *give(struct wh_stream *s, const struct written *w, uin
                                bool complete) {
     struct wh_segment *g = wh_stream_segment(s, &w->u.block, 4096);
     assert_non_null(g);
-    memcpy(g->header.payload, w->u.block.payload, bytes);
+    memcpy(wh_segment_payload(g), w->u.block.payload, bytes);
     g->bytes = bytes;
     g->complete = complete;
     return g;
@@ -213,7 +213,7 @@ static void a_busy_thread_holds_the_watermark(void **state) {
     assert_int_equal(wh_image_run(&image, 200), 0);
     assert_int_equal(image.pair.events, 2);
     put(&y, WH_EV_FREE, 130, 0x1000, 0); /* stamped before, published now */
-    memcpy(g->header.payload, y.u.block.payload, length(&y));
+    memcpy(wh_segment_payload(g), y.u.block.payload, length(&y));
     g->bytes = length(&y);
     b->stream.busy = false;
     assert_int_equal(wh_merge_feed(&image.merge, &b->stream), 0);
