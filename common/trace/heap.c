@@ -29,6 +29,8 @@ struct column {
     bool is_dense; /* no runs: a slice is never much longer than its bytes */
 };
 
+#define LOW(bits) (UINT64_MAX >> (64 - (bits)))
+
 #define COLUMN(type, member, bits)                                                                 \
     static void load_##type##_##member(const void *items, uint64_t first, uint64_t count,          \
                                        uint64_t *values) {                                         \
@@ -39,13 +41,12 @@ struct column {
     static bool put_##type##_##member(void *items, uint64_t first, uint64_t count,                 \
                                       const uint64_t *values) {                                    \
         struct wh_heap_##type *item = (struct wh_heap_##type *)items + first;                      \
-        const uint64_t mask = UINT64_MAX >> (64 - (bits));                                         \
         uint64_t all = 0;                                                                          \
         for (uint64_t i = 0; i < count; i++) {                                                     \
             all |= values[i];                                                                      \
-            item[i].member = values[i] & mask;                                                     \
+            item[i].member = values[i] & LOW(bits);                                                \
         }                                                                                          \
-        return (all & ~mask) == 0;                                                                 \
+        return (all & ~LOW(bits)) == 0;                                                            \
     }
 
 COLUMN(node, address, 48)
