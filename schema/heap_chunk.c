@@ -50,11 +50,13 @@ static void *pack_slice(void *argument) {
     s->rc = wh_heap_pack(s->heap, s->part, s->first, s->count, &raw, &s->raw_bytes, &s->error);
     if (s->rc)
         return NULL;
-    s->bytes = compressBound(s->raw_bytes);
-    s->data = malloc(s->bytes);
-    if (!s->data || compress2(s->data, &s->bytes, raw, s->raw_bytes, 1) != Z_OK)
+    uLongf bytes = compressBound(s->raw_bytes);
+    unsigned char *data = malloc(bytes);
+    if (!data || compress2(data, &bytes, raw, s->raw_bytes, 1) != Z_OK)
         s->rc = wh_fail(&s->error, WH_ESYSTEM, "cannot compress a snapshot: out of memory");
     free(raw);
+    s->bytes = bytes;
+    s->data = data;
     return NULL;
 }
 

@@ -201,9 +201,11 @@ static int grow_groups(struct wh_graph *g, struct group_table *t, struct wh_erro
     free(t->slots);
     t->mask = room - 1;
     t->slots = wh_graph_array(room, sizeof(*t->slots), error);
+    if (!t->slots)
+        return WH_ESYSTEM;
     struct wh_share_group *more = realloc(g->groups, room / 2 * sizeof(*more));
-    if (!t->slots || !more)
-        return t->slots ? wh_fail(error, WH_ESYSTEM, "no memory for %u groups", room) : WH_ESYSTEM;
+    if (!more)
+        return wh_fail(error, WH_ESYSTEM, "no memory for %u groups", room);
     g->groups = more;
     for (uint32_t i = 0; i < g->group_count; i++)
         *group_slot(t, g->groups, g->groups[i].mask) = i + 1;

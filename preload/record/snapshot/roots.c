@@ -250,8 +250,10 @@ static int by_start(const void *a, const void *b) {
 int wh_extract_roots(struct wh_extract *x) {
     struct wh_layout layout = {.map_explained = calloc(x->f->map_count + 1, sizeof(bool))};
     (void)wh_extract_text(x, "");
-    if (!layout.map_explained || x->failed)
+    if (!layout.map_explained || x->failed) {
+        free(layout.map_explained);
         return WH_ESYSTEM;
+    }
     for (uint32_t i = 0; i < x->f->map_count; i++) {
         const struct wh_mapping *m = &x->f->maps[i];
         if (m->inode && m->offset == 0 && m->readable && m->path[0] == '/')
