@@ -138,13 +138,15 @@ static void sort_record(struct sorting *s, const struct wh_reader *before,
     uint64_t back = wh_zigzag((int64_t)(line - (before->address >> 3)));
     size_t bytes = (size_t)(after->cursor - start);
     bool is_alloc = e->kind == WH_EV_ALLOC;
-    /* As long as it can be at least: then it is what would be written again. */
-    bool plain =
-        is_plain(*start) && e->stack < 1u << 24 &&
-        bytes == 1 + length_of(dt) + length_of(back) +
-                     (is_alloc ? length_of(e->size) +
-                                     length_of(wh_zigzag((int32_t)(after->stack - before->stack)))
-                               : 0);
+    unsigned dt_bytes = length_of(dt), back_bytes = length_of(back);
+    unsigned size_bytes = is_alloc ? length_of(e->size) : 0;
+    unsigned stack_bytes =
+        is_alloc ? length_of(wh_zigzag((int32_t)(after->stack - before->stack))) : 0;
+    /* As long as it can be at least, and short enough that no bit of it was lost in reading: then
+     * it is what would be written again. */
+    bool plain = is_plain(*start) && e->stack < 1u << 24 && dt_bytes <= 9 && back_bytes <= 8 &&
+                 size_bytes <= 9 && stack_bytes <= 4 &&
+                 bytes == 1 + dt_bytes + back_bytes + size_bytes + stack_bytes;
     if (!plain) {
         *s->at[TAG]++ = TAG_AS_IT_STANDS;
         s->at[REST] = wh_put_varint(s->at[REST], bytes);
