@@ -9,6 +9,7 @@
 
 #define PATHS_MAX 3
 #define LIST_MAX  40
+#define LIST_TEXT 8 /* weak references that people see */
 
 static const struct wh_option options[] = {
     WH_OPTION_SNAPSHOT,
@@ -124,8 +125,10 @@ static int print_weak(struct wh_call *call, struct wh_holding *h, struct wh_outp
         rc = wh_card_reference(h, (uint32_t)i, &hop, &call->error);
         if (!rc && !count)
             wh_output_title(out, "Also referred to, too weakly to count");
-        if (!rc)
-            put_hop(out, 0, ++count, &hop);
+        if (!rc && ++count == LIST_TEXT + 1 && is_text)
+            wh_output_say(out, "  …  more (--format=json has up to %d)", LIST_MAX);
+        else if (!rc && !(is_text && count > LIST_TEXT))
+            put_hop(out, 0, count, &hop);
     }
     if (!is_text)
         wh_table_end(out);

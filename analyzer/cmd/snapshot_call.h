@@ -3,6 +3,7 @@
 #ifndef WH_CMD_SNAPSHOT_CALL_H
 #define WH_CMD_SNAPSHOT_CALL_H
 
+#include "analyzer/holder/runtime.h"
 #include "command.h"
 
 #define WH_OPTION_SNAPSHOT                                                                         \
@@ -33,12 +34,7 @@ int wh_call_find_snapshot(struct wh_call *call, struct wh_store *store, const ch
  * writing; *store may be NULL after a failure. */
 int wh_call_need_rows(struct wh_call *call, struct wh_store **store, int64_t snapshot);
 
-/* SQL: is a holder's name the C or C++ runtime's own ("[libc.so.6] map")? */
-#define WH_IS_RUNTIME(column) "(" column " GLOB '[[]*' OR " column " GLOB 'shared: [[]*')"
-
-/* In text such holders are folded into one last row: they are many, small, and not the program's.
- * What they keep for the program (streams that were never closed) is larger than this. */
-#define WH_RUNTIME_BYTES "1048576"
+/* In text what the runtime keeps for itself is one last row: analyzer/holder/runtime.h. */
 #define WH_OPTION_RUNTIME                                                                          \
     {                                                                                              \
         "runtime", 0, NULL,                                                                        \

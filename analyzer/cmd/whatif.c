@@ -33,22 +33,27 @@ static void print_rows(struct wh_output *out, const char *name, const struct wh_
 
 static void print(struct wh_output *out, int64_t snapshot, const struct wh_whatif *w,
                   int64_t limit) {
-    char freed[WH_UNITS_TEXT], through[WH_UNITS_TEXT];
+    char freed[WH_UNITS_TEXT], through[WH_UNITS_TEXT], blocks[WH_UNITS_TEXT];
     wh_output_fact_number(out, "snapshot_id", "Snapshot", WH_COLUMN_INTEGER, snapshot);
-    wh_output_fact_number(out, "freed_bytes", "Would be freed", WH_COLUMN_BYTES,
-                          (int64_t)w->freed_bytes);
-    wh_output_fact_number(out, "freed_objects", "In blocks", WH_COLUMN_COUNT, w->freed_objects);
-    wh_output_fact_number(out, "held_bytes", "Held there now", WH_COLUMN_BYTES,
-                          (int64_t)w->through_bytes);
-    wh_output_say(out,
-                  "Without it (%u root variables, %u references dropped) %s would be freed; %s are "
-                  "held there now.\n",
-                  w->variables, w->edges, wh_format_bytes(freed, (int64_t)w->freed_bytes),
-                  wh_format_bytes(through, (int64_t)w->through_bytes));
-    wh_output_title(out, "Freed, by creator");
-    print_rows(out, "freed", w->freed, w->freed_count, limit);
-    wh_output_title(out, "Stays although it was held there, by what keeps it then");
-    print_rows(out, "kept", w->kept, w->kept_count, limit);
+    wh_output_fact_number(out, "freed_bytes", NULL, WH_COLUMN_BYTES, (int64_t)w->freed_bytes);
+    wh_output_fact_number(out, "freed_objects", NULL, WH_COLUMN_COUNT, w->freed_objects);
+    wh_output_fact_number(out, "held_bytes", NULL, WH_COLUMN_BYTES, (int64_t)w->through_bytes);
+    wh_output_say(
+        out,
+        "Held there now: %s. Without it (%u root variable%s, %u reference%s dropped) %s in "
+        "%s block%s would be freed.\n",
+        wh_format_bytes(through, (int64_t)w->through_bytes), w->variables,
+        w->variables == 1 ? "" : "s", w->edges, w->edges == 1 ? "" : "s",
+        wh_format_bytes(freed, (int64_t)w->freed_bytes), wh_format_count(blocks, w->freed_objects),
+        w->freed_objects == 1 ? "" : "s");
+    if (w->freed_count || out->format != WH_FORMAT_TEXT) {
+        wh_output_title(out, "Freed, by creator");
+        print_rows(out, "freed", w->freed, w->freed_count, limit);
+    }
+    if (w->kept_count || out->format != WH_FORMAT_TEXT) {
+        wh_output_title(out, "Stays although it was held there, by what keeps it then");
+        print_rows(out, "kept", w->kept, w->kept_count, limit);
+    }
 }
 
 /* The answer's names live in the holding. */

@@ -149,11 +149,8 @@ static void make_tls(struct resolver *r, const struct wh_heap_root *root, uint64
         take_variable(v, &found, slot);
         snprintf(text, sizeof(text), "tls:%s", found.name);
     } else {
-        snprintf(text, sizeof(text), "tls:%s+0x%llx", v->module ? v->module : "?",
-                 (unsigned long long)offset);
-        v->address = slot;
-        v->place = offset;
-        v->size = sizeof(uint64_t);
+        snprintf(text, sizeof(text), "tls:%s", v->module ? v->module : "?");
+        v->address = slot - offset; /* one variable per module and thread: nothing tells more */
     }
     if (is_infra_module(v->module))
         v->kind = WH_ROOT_INFRA;
@@ -541,7 +538,7 @@ int wh_variables_slot(const struct wh_variables *variables, const struct wh_heap
         return stack_slot(root, e->from_offset, symbols, process_id, at_ns, texts, ret);
     *ret = (struct wh_slot){.text = v->name, .type = v->type, .size = v->size};
     if (root->kind == WH_ROOT_REGISTER || root->kind == WH_ROOT_TSD ||
-        (v->kind == WH_ROOT_INFRA && !v->is_named) || (root->kind == WH_ROOT_TLS && !v->is_named))
+        (v->kind == WH_ROOT_INFRA && !v->is_named))
         ret->is_whole = 1;
     else
         ret->offset = root->start + e->from_offset - v->address;

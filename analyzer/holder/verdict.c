@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "analyzer/holder/holding.h"
+#include "analyzer/holder/runtime.h"
 #include "base/units.h"
 
 struct sums {
@@ -51,8 +52,8 @@ static const char heaviest_sql[] =
     "  sum(hidden * bytes) * 2 > sum(bytes), "
     "  (SELECT holder FROM g b WHERE b.creator = g.creator AND coalesce(b.root, b.holder) = g.head "
     "   ORDER BY bytes DESC, holder LIMIT 1) "
-    "FROM g GROUP BY creator, head ORDER BY (head GLOB '[[]*' OR head GLOB 'shared: [[]*') AND "
-    "sum(bytes) < 1048576, sum(bytes) DESC, creator, head LIMIT 1";
+    "FROM g GROUP BY creator, head ORDER BY " WH_IS_RUNTIME(
+        "head") " AND sum(bytes) < " WH_RUNTIME_BYTES ", sum(bytes) DESC, creator, head LIMIT 1";
 
 /* That pair: who made it, who has it, and whether the first would lead to the second. */
 static void say_row(struct wh_text *text, const struct wh_query *q, const struct sums *s) {

@@ -124,11 +124,16 @@ static int stride_of(struct wh_reader *r, uint32_t edge, uint64_t *ret, struct w
 /* --- types
  * ----------------------------------------------------------------------------------------- */
 
-/* Could the block be a t, as far as its own references tell? Each must lie where t has a pointer,
- * and what that pointer is said to point to must fit into the block it leads to. */
+#define FITS_EDGES 256 /* of a large array the first references are proof enough */
+
+/* Could the block be a t, or an array of them, as far as its own references tell? Each must lie
+ * where t has a pointer, and what that pointer is said to point to must fit into the block it leads
+ * to. */
 static int fits(const struct wh_holding *h, uint32_t block, const struct wh_type *t) {
-    uint64_t size = h->heap.nodes[block].size;
-    for (uint64_t i = h->first_edge[block]; i < h->first_edge[block + 1]; i++) {
+    uint64_t size = h->heap.nodes[block].size, end = h->first_edge[block + 1];
+    if (end - h->first_edge[block] > FITS_EDGES)
+        end = h->first_edge[block] + FITS_EDGES;
+    for (uint64_t i = h->first_edge[block]; i < end; i++) {
         const struct wh_heap_edge *e = &h->heap.edges[i];
         struct wh_type_want want = {h->heap.nodes[e->to].size, e->to_offset, NULL};
         struct wh_type_field field;
@@ -183,7 +188,10 @@ static void target_type(const struct wh_holding *h, const struct wh_heap_edge *e
     if (!size || (wh_type_kind(pointee) == WH_TYPE_SCALAR && has_references))
         return;
     if (e->to_offset % size == 0 && (e->to_offset == 0 || elements || block % size == 0)) {
-        if (size <= block) {
+        /* A pointer behind a header of the same size as what it is said to point to is no proof of
+         * an array: the block's own references must agree. */
+        int is_inner = e->to_offset > 0 && !elements;
+        if (size <= block && (!is_inner || fits(h, e->to, pointee))) {
             ret->type = pointee;
             ret->elements = elements || e->to_offset > 0;
         }

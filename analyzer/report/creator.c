@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "analyzer/holder/gap.h"
+#include "analyzer/holder/runtime.h"
 #include "base/string.h"
 #include "base/units.h"
 #include "report.h"
@@ -203,11 +204,13 @@ static const char gap_sql[] =
     " FROM gap g JOIN snapshot s ON s.id = g.snapshot_id" WH_FOUND_JOIN
     " WHERE s.id IN (SELECT max(id) FROM snapshot WHERE held_bytes IS NOT NULL GROUP BY process_id)"
     " AND (?1 = 0 OR s.process_id = ?1)"
-    " ORDER BY g.bytes DESC, g.objects DESC, g.creator, g.holder LIMIT ?2";
+    " AND NOT (?3 AND " WH_IS_RUNTIME(
+        "g.holder") " AND g.bytes < " WH_RUNTIME_BYTES ")"
+                    " ORDER BY g.bytes DESC, g.objects DESC, g.creator, g.holder LIMIT ?2";
 
 /* "Snapshot 1 (exit, 1.23 s): 412 MiB held, 1 MiB lost, attribution gap 0.93". */
 static int say_snapshots(struct wh_store *store, const struct wh_report_options *options,
-                         struct wh_output *out, struct wh_error *error) {
+                         struct wh_output *out, int *ret_count, struct wh_error *error) {
     struct wh_query *q;
     int rc = wh_query_open(store,
                            "SELECT id, process_id, reason, at_ns, held_bytes, lost_bytes,"
@@ -220,6 +223,7 @@ static int say_snapshots(struct wh_store *store, const struct wh_report_options 
         return rc;
     wh_query_bind_int(q, 1, options->process_id);
     while ((rc = wh_query_step(q, error)) == 1) {
+        ++*ret_count;
         char at[WH_UNITS_TEXT], held[WH_UNITS_TEXT], lost[WH_UNITS_TEXT], shared[WH_UNITS_TEXT];
         char reason[64];
         const char *word = wh_query_text(q, 2);
@@ -253,19 +257,23 @@ int wh_report_gap(struct wh_store *store, const struct wh_report_options *option
     int rc = wh_query_open(store, gap_sql, &q, error);
     if (rc)
         return rc;
+    int rows = 0, is_text = out->format == WH_FORMAT_TEXT, skip = 0;
     wh_query_bind_int(q, 1, options->process_id);
     wh_query_bind_int(q, 2, options->limit);
-    int rows = 0;
+    wh_query_bind_int(q, 3, is_text); /* people look for the runtime's own in `whoholds gap` */
     while ((rc = wh_query_step(q, error)) == 1) {
         if (!rows++) {
             wh_output_title(out, "Creator against holder, at the last snapshot");
-            rc = say_snapshots(store, options, out, error);
+            int snapshots = 0;
+            rc = say_snapshots(store, options, out, &snapshots, error);
             if (rc < 0)
                 break;
-            wh_table_begin(out, "gap", columns, sizeof columns / sizeof *columns);
+            skip = is_text && snapshots == 1 ? 2 : 0; /* one snapshot was just named */
+            wh_table_begin(out, "gap", columns + skip,
+                           (int)(sizeof columns / sizeof *columns) - skip);
         }
-        wh_table_int(out, wh_query_int(q, 0));
-        wh_table_int(out, wh_query_int(q, 1));
+        for (int i = skip; i < 2; i++)
+            wh_table_int(out, wh_query_int(q, i));
         wh_table_int(out, wh_query_int(q, 2));
         wh_table_real(out, wh_query_real(q, 3));
         wh_table_int(out, wh_query_int(q, 4));

@@ -31,9 +31,11 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define STOP_NS_MAX 100000000u /* longest wait for a thread to stop */
-#define GATE_NS_MAX 5000000u   /* longest wait for threads inside the allocator to come out */
-#define STOP_ROUNDS 64         /* passes over the thread list until no new thread shows up */
+#define STOP_NS_MAX 1000000000u /* longest wait for a thread in an uninterruptible call to stop */
+#define RUN_NS_MAX  5000000000u /* and for one that can run, but gets no processor */
+#define LOOK_NS     10000000u   /* how long to wait before a look at which of the two it is */
+#define GATE_NS_MAX 5000000u    /* longest wait for threads inside the allocator to come out */
+#define STOP_ROUNDS 64          /* passes over the thread list until no new thread shows up */
 
 static void nap(unsigned round) {
     if (round < 32) {
@@ -148,14 +150,25 @@ static void read_registers(struct wh_tracee *tracee) {
     tracee->has_registers = ptrace(PTRACE_GETREGSET, tracee->tid, (void *)NT_PRSTATUS, &io) == 0;
 }
 
+/* A thread stops as soon as it gets a processor, or its page from a disk: on a loaded machine that
+ * may take long, and without the thread what its stack keeps would seem lost. */
+static enum wh_stop wait_tracee(const struct wh_tracer *t, pid_t tid, uint64_t begin) {
+    enum wh_stop stop = wait_event_stop(tid, begin + LOOK_NS);
+    while (stop == WH_STOP_LATE &&
+           wh_snapshot_now_ns() - begin <
+               (thread_state(t->frozen->pid, tid) == 'D' ? STOP_NS_MAX : RUN_NS_MAX))
+        stop = wait_event_stop(tid, wh_snapshot_now_ns() + LOOK_NS);
+    return stop;
+}
+
 /* Waits for every running tracee and reads its registers. */
 static void wait_all(struct wh_tracer *t) {
-    uint64_t deadline = wh_snapshot_now_ns() + STOP_NS_MAX;
+    uint64_t begin = wh_snapshot_now_ns();
     for (uint32_t i = 0; i < t->count; i++) {
         struct wh_tracee *tracee = &t->tracees[i];
         if (tracee->state != WH_TRACEE_RUNNING)
             continue;
-        switch (wait_event_stop(tracee->tid, deadline)) {
+        switch (wait_tracee(t, tracee->tid, begin)) {
         case WH_STOP_OK:
             tracee->state = WH_TRACEE_STOPPED;
             read_registers(tracee);
@@ -192,7 +205,8 @@ static int stop_threads(struct wh_tracer *t) {
         return wh_fail(&f->error, WH_ESYSTEM, "process %d is gone", (int)f->pid);
     if (late)
         wh_snapshot_caveat(f->figures,
-                           "%u threads could not be stopped (in an uninterruptible system call)",
+                           "%u threads could not be stopped (in an uninterruptible system call, "
+                           "or without a processor for 5 s)",
                            late);
     return WH_OK;
 }
@@ -249,8 +263,9 @@ static void read_blocked(pid_t pid, struct wh_frozen_thread *thread) {
     size_t n = fread(text, 1, sizeof text - 1, file);
     fclose(file);
     text[n] = 0;
-    unsigned long long sp, pc;
-    if (sscanf(text, "%*d %*x %*x %*x %*x %*x %*x %llx %llx", &sp, &pc) == 2) {
+    unsigned long long sp, pc; /* "-1 sp pc": blocked, but in a page fault */
+    if (sscanf(text, "%*d %*x %*x %*x %*x %*x %*x %llx %llx", &sp, &pc) == 2 ||
+        sscanf(text, "-1 %llx %llx", &sp, &pc) == 2) {
         thread->registers[WH_REG_RSP] = sp;
         thread->registers[WH_REG_PC] = pc;
         thread->in_syscall = true;
