@@ -37,8 +37,10 @@ static int load_sums(struct wh_store *store, int64_t snapshot_id, struct sums *s
     return rc < 0 ? rc : 0;
 }
 
+/* Nearly all is not all. */
 static int percent(int64_t part, int64_t whole) {
-    return whole > 0 ? (int)((double)part * 100 / (double)whole + 0.5) : 0;
+    int rounded = whole > 0 ? (int)((double)part * 100 / (double)whole + 0.5) : 0;
+    return rounded == 100 && part < whole ? 99 : rounded;
 }
 
 /* Creator and root variable with most bytes; the heaviest path between them. Shared and lost rows
