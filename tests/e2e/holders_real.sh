@@ -18,10 +18,12 @@ is() { # WHAT PATTERN TEXT
 }
 
 # An in-memory database: pages in the page cache, under the shell's handle; main's frame works on it too.
+# It waits when it is full: the snapshot of the peak is taken by then.
 if command -v sqlite3 >/dev/null; then
     timeout 240 "$WHOHOLDS" record -q --snapshot=peak -o "$TMP/sqlite.db" -- sqlite3 :memory: >/dev/null <<'SQL'
 CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b TEXT);
 WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 100000) INSERT INTO t SELECT x, 'name' || x, hex(x) FROM c;
+.system sleep 1
 SQL
     row=$(top "$TMP/sqlite.db")
     is "sqlite3's pages" '*|9[0-9]' "$row"
