@@ -6,6 +6,7 @@
 #include "base/string.h"
 #include "command.h"
 #include "record/record.h"
+#include "session_options.h"
 
 static const struct wh_option options[] = {
     {"output", 'o', "FILE",
@@ -13,33 +14,17 @@ static const struct wh_option options[] = {
      "default whoholds.%e.%p.db",
      NULL},
     {"force", 0, NULL, "replace an existing file", NULL},
-    {"no-children", 0, NULL, "record the first process only", NULL},
-    {"free-stacks", 0, NULL, "take the stack of every free too", NULL},
-    {"depth", 0, "N", "frames kept of a stack; of a deeper one, both ends are kept", "128"},
-    {"overflow", 0, "wait|drop",
-     "what a thread does when the recorder cannot keep up: wait for it, or drop events and count "
-     "them",
-     "wait"},
     {"materialize", 0, "auto|all|none",
      "which lifetimes get a row of their own: all of them up to 2 million, above that "
      "those of blocks live at the end, at their process's peak or at a snapshot (auto), all (all), "
      "or "
      "only those of blocks live at the end or at a snapshot (none)",
      "auto"},
-    {"mmap-min", 0, "SIZE", "record the program's own mappings from this size on; 0 = none",
-     "64KiB"},
     {"snapshot", 0, "WHEN",
      "when to take snapshots of who holds what: exit, peak, every:10s or none, several separated "
      "by commas",
      "exit"},
-    {"sample", 0, "SIZE",
-     "record only samples, one about every SIZE allocated bytes: for production; 0 = everything",
-     "0"},
-    {"go-scaling", 0, NULL, "with --sample: estimates by the formula of Go's heap profile", NULL},
-    {"memory", 0, "SIZE",
-     "bound of the events that may wait for the recorder, in memory shared with the program: so "
-     "long a burst on all cores is taken up before a thread has to wait (see --overflow)",
-     "256MiB"},
+    WH_SESSION_OPTIONS,
     {"quiet", 'q', NULL, "print nothing but errors", NULL},
     {0},
 };
@@ -47,7 +32,7 @@ static const struct wh_option options[] = {
 static const char *const overflow_words[] = {"wait", "drop", NULL};
 static const char *const materialize_words[] = {"auto", "all", "none", NULL};
 
-static int read_session(struct wh_call *call, struct wh_session_options *o) {
+int wh_session_options_read(struct wh_call *call, struct wh_session_options *o) {
     const struct wh_arguments *args = &call->args;
     struct wh_snapshot_plan plan = {0};
     int64_t depth = 128, memory = 0, mmap_min = 0, sample = 0;
@@ -105,7 +90,7 @@ static int run(struct wh_call *call) {
     int word = 0, status = WH_EXIT_RECORD;
     int rc = wh_arguments_choice(args, "materialize", materialize_words, &word, &call->error);
     if (!rc)
-        rc = read_session(call, &o.session);
+        rc = wh_session_options_read(call, &o.session);
     if (!rc && o.session.sample_bytes) /* few, and each is needed for the estimates */
         o.materialize = "all";
     if (rc)
@@ -127,13 +112,16 @@ const struct wh_command wh_command_record = {
         "recording goes on until the last of them has ended.\n\n"
         "Programs that are statically linked or run with other privileges do not load the library: "
         "this is said, and they run unrecorded. To record without changing a command line, set "
-        "LD_PRELOAD to libwhoholds.so and WHOHOLDS_OUTPUT to the trace file.\n\n"
+        "LD_PRELOAD to libwhoholds.so and WHOHOLDS_OUTPUT to the trace file, where %e and %p are "
+        "replaced as above; WHOHOLDS_OPTIONS may hold options, separated by spaces.\n\n"
         "With --sample the program runs at nearly full speed: an allocation of s bytes is recorded "
         "with probability 1 - exp(-s / SIZE), each with its free, and reports show estimates with "
         "their 95 % intervals. Own mappings are recorded all. A program may be given "
         "WHOHOLDS_SEED=N to draw the same samples again.\n\n"
         "  whoholds record -o trace.db -- ./server --port 8080\n"
-        "  whoholds record --snapshot exit,every:10s -- python3 job.py",
+        "  whoholds record --snapshot exit,every:10s -- python3 job.py\n"
+        "  LD_PRELOAD=/usr/lib/libwhoholds.so WHOHOLDS_OUTPUT=/var/tmp/%e.%p.db \\\n"
+        "      WHOHOLDS_OPTIONS='--sample=512KiB --force' ./server",
     .options = options,
     .operands_min = 1,
     .operands_max = -1,

@@ -6,6 +6,7 @@
 #include "analyzer/symbol/symbol.h"
 #include "command.h"
 #include "record/record.h"
+#include "session_options.h"
 
 static const struct wh_option options[] = {
     {"session", 0, "FILE", "the memory shared with the recorded processes", NULL},
@@ -14,6 +15,8 @@ static const struct wh_option options[] = {
     {"snapshot", 0, "WHEN", "as for record", "exit"},
     {"obstacle", 0, "TEXT", "why the command itself will not be in the trace", NULL},
     {"force", 0, NULL, "replace an existing file", NULL},
+    {"quiet", 'q', NULL, "as for record", NULL},
+    WH_SESSION_OPTIONS,
     {"message-fd", 0, "N", "where the launcher listens", NULL},
     {"control-fd", 0, "N", "where the launcher speaks", NULL},
     {0},
@@ -27,8 +30,17 @@ static int resolve(struct wh_store *store, struct wh_error *error) {
     return rc ? rc : wh_holder_resolve(store, error);
 }
 
+/* What is wrong is said by the process that waits for us. */
+static int refuse(struct wh_call *call, int rc) {
+    const char *session = wh_arguments_text(&call->args, "session");
+    if (session)
+        wh_serve_refuse(session, call->error.text);
+    return rc;
+}
+
 static int run(struct wh_call *call) {
     const struct wh_arguments *args = &call->args;
+    struct wh_session_options session_options;
     struct wh_serve_options o = {
         .session = wh_arguments_text(args, "session"),
         .output = wh_arguments_text(args, "output"),
@@ -50,8 +62,17 @@ static int run(struct wh_call *call) {
             wh_arguments_choice(args, "materialize", materialize_words, &materialize, &call->error);
     if (!rc)
         rc = wh_snapshot_plan_parse(wh_arguments_text(args, "snapshot"), &o.plan, &call->error);
+    if (!rc)
+        rc = wh_session_options_read(call, &session_options);
     if (rc)
-        return rc;
+        return refuse(call, rc);
+    if (message < 0) { /* without a launcher the options are for us to set */
+        o.session_options = &session_options;
+        if (session_options.sample_bytes) {
+            materialize = WH_MATERIALIZE_ALL;
+            o.materialize_text = "all";
+        }
+    }
     o.message_fd = (int)message;
     o.control_fd = (int)control;
     o.materialize = (enum wh_materialize)materialize;

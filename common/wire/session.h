@@ -52,7 +52,8 @@ enum wh_session_flag {
     WH_SESSION_GO_SCALING = 1u << 4, /* estimates are to be made by Go's formula */
 };
 
-/* Written by the creator before any target maps it; constant afterwards except the atomics. */
+/* Written by the creator before any target maps it (under a bare preload the recorder sets the
+ * options before it is up); constant afterwards except the atomics. */
 struct wh_session {
     uint64_t magic;
     uint32_t version;
@@ -79,6 +80,7 @@ struct wh_session {
     _Atomic uint32_t next_process_uid; /* first image gets 1 */
     _Atomic uint32_t untraced_images;  /* no slot or no memory: counted and reported */
     _Atomic uint32_t first_pid;        /* of the first image, for WH_SESSION_NO_CHILDREN */
+    char failure[256];                 /* before stop: why there will be no recording */
     _Atomic uint64_t free_map[WH_BLOCK_MAX / 64]; /* bit set = ready and free */
     _Atomic uint32_t bell;                        /* futex word, see wh_session_ring() */
 };

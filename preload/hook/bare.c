@@ -171,11 +171,14 @@ const char *wh_bare_start(char **environment) {
     make_arguments(plan, environment);
     plan->environment = make_environment(environment, fresh, 8192);
     int up = launch(plan) && wait_until_up(s);
+    char why[sizeof s->failure] = "";
+    if (!up)
+        wh_append(why, why + sizeof why, s->failure);
     wh_sys2(SYS_munmap, s, WH_SESSION_BYTES);
     if (up)
         return path;
     wh_sys3(SYS_unlinkat, AT_FDCWD, path, 0);
-    wh_say("not recording, the recorder did not start: ", plan->program);
+    wh_say("not recording: ", why[0] ? why : "the recorder did not start");
     return NULL;
 }
 

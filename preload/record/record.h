@@ -50,7 +50,8 @@ struct wh_serve_options {
     const char *output;
     enum wh_materialize materialize;
     struct wh_snapshot_plan plan;
-    const char *materialize_text, *snapshot_text; /* the same as words, for trace.options */
+    const char *materialize_text, *snapshot_text;     /* the same as words, for trace.options */
+    const struct wh_session_options *session_options; /* to be set; NULL = the creator did */
     const char *obstacle; /* the command cannot be recorded: its path and why; NULL = it can */
     bool force;
     int message_fd; /* to the launcher; -1 = none */
@@ -61,6 +62,9 @@ struct wh_serve_options {
 
 /* The recorder: returns when the last image of the tree has ended and the file is written. */
 int wh_serve(const struct wh_serve_options *options, struct wh_error *error);
+
+/* There will be no recording: tells the processes that wait for it why. */
+void wh_serve_refuse(const char *session, const char *why);
 
 /* Messages from the recorder to the launcher, one line each. */
 #define WH_MESSAGE_UP      'U' /* recording has begun */

@@ -115,6 +115,29 @@ static void detach(struct wh_recorder *r) {
     close_between(high > 2 ? high : 2, INT_MAX);
 }
 
+/* Nobody records yet: the first process waits until we are up. */
+static void set_options(struct wh_session *s, const struct wh_session_options *o) {
+    s->flags = o->flags;
+    s->overflow = o->overflow;
+    s->depth_max = o->depth_max;
+    s->mmap_bytes_min = o->mmap_bytes_min;
+    s->sample_bytes = o->sample_bytes;
+    atomic_store(&s->blocks_limit, o->blocks_limit);
+}
+
+static void refuse(struct wh_session *s, const char *why) {
+    memcpy(s->failure, why, strnlen(why, sizeof s->failure - 1));
+    atomic_store(&s->stop, 1);
+}
+
+void wh_serve_refuse(const char *session, const char *why) {
+    struct wh_session *s;
+    if (wh_session_map(session, &s))
+        return;
+    refuse(s, why);
+    munmap(s, WH_SESSION_BYTES);
+}
+
 static int map_session(struct wh_recorder *r, struct wh_error *error) {
     int rc = wh_session_map(r->options->session, &r->session);
     if (rc)
@@ -127,6 +150,8 @@ static int map_session(struct wh_recorder *r, struct wh_error *error) {
     r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (!r->views || r->epoll_fd < 0)
         return wh_fail(error, WH_ESYSTEM, "out of memory");
+    if (r->options->session_options)
+        set_options(r->session, r->options->session_options);
     r->ms_ticks = ticks_per_ms(r->session);
     r->calibrate_ns = wh_monotonic_ns();
     r->calibrate_ticks = wh_session_clock(r->session->clock);
@@ -443,7 +468,7 @@ int wh_serve(const struct wh_serve_options *options, struct wh_error *error) {
     if (rc) {
         wh_recorder_say(&r, WH_MESSAGE_ERROR, "%s", error->text);
         if (r.session)
-            atomic_store(&r.session->stop, 1);
+            refuse(r.session, error->text);
         release(&r);
         (void)unlink(options->session);
         return rc;

@@ -51,3 +51,20 @@ status=0
 bare "$TMP/no/such/folder/x.db" "$PROGRAMS/t_exit" return >"$TMP/out" 2>"$TMP/err" || status=$?
 check_eq 3 "$status" "status without a recorder"
 check_eq 1 "$(wc -l <"$TMP/err")" "lines on stderr without a recorder"
+grep -q "no/such/folder" "$TMP/err" || fail "why there is no recorder: $(cat "$TMP/err")"
+
+# Options come by WHOHOLDS_OPTIONS, also those that the processes must know; wrong ones and an existing
+# file are said in one line.
+bare "$TMP/options.db" "$PROGRAMS/t_exit" return >"$TMP/out" 2>"$TMP/err" || true
+one options
+WHOHOLDS_OPTIONS="--force  --depth=5 --free-stacks --snapshot=none --no-children" bare "$TMP/options.db" "$PROGRAMS/t_tree" "$TMP/log" >"$TMP/out"
+sleep 0.2
+wait_for 30 complete "$TMP/options.db" || fail "the trace with options was not completed"
+check_eq "--depth=5 --overflow=wait --materialize=auto --snapshot=none --mmap-min=65536 --memory=268435456 --free-stacks --no-children --force" \
+    "$(q "$TMP/options.db" "SELECT value FROM trace WHERE key = 'options'")" "options in force"
+check_eq "1|0" "$(q "$TMP/options.db" "SELECT count(DISTINCT pid), (SELECT count(*) FROM snapshot) FROM process")" "processes and snapshots"
+for options in "" "--depth=x"; do
+    WHOHOLDS_OPTIONS=$options bare "$TMP/options.db" "$PROGRAMS/t_exit" return >"$TMP/out" 2>"$TMP/err" || true
+    check_eq 1 "$(wc -l <"$TMP/err")" "lines on stderr with options '$options'"
+    grep -qE "exists|depth=x" "$TMP/err" || fail "what is wrong with options '$options': $(cat "$TMP/err")"
+done
