@@ -78,6 +78,7 @@ enum wh_note {
     WH_NOTE_ALLOCATOR = 3,       /* who serves malloc (path of the module) */
     WH_NOTE_INUSE = 4,       /* "BYTES": the allocator's own in-use figure (mallinfo2) at exit */
     WH_NOTE_EXEC_STATIC = 5, /* exec of a static or setuid program that we cannot follow (path) */
+    WH_NOTE_SNAPSHOT = 6,    /* a snapshot that was not waited for (why) */
 };
 
 #define WH_STACK_NONE 0u /* node id 0: the empty stack */

@@ -34,31 +34,50 @@ static int is_traced(void) {
  * ------------------------------------------------------------------------------------ */
 
 /* Sleeps until the recorder has answered. It may be writing the snapshot before this one for a
- * while, of millions of blocks on a busy machine: a missing answer would be a missing snapshot. */
-enum { ANSWER_MAX = 1200, ANSWER_STILL_MAX = 300, ANSWER_STILL_ASK = 3 }; /* tenths of a second */
+ * while, of millions of blocks on a busy machine: a missing answer would be a missing snapshot. But
+ * a forked child's events come after all that its parent had written before the fork, and children
+ * may be many. Returns 0 when there was no answer. */
+enum { ANSWER_MAX = 1200, ANSWER_FORKED_MAX = 50, ANSWER_STILL_MAX = 300, ANSWER_STILL_ASK = 3 };
+/* tenths of a second */
 
-static void await_answer(void) {
+static int await_answer(void) {
     struct wh_session *s = wh_process.session;
     struct wh_process_slot *slot = wh_process.slot;
     const struct timespec pause = {0, 100000000};
     uint64_t beat = atomic_load(&s->recorder_beat);
-    for (int waited = 0, still = 0; waited < ANSWER_MAX && still < ANSWER_STILL_MAX; waited++) {
+    const int limit = wh_process.image > 1 ? ANSWER_FORKED_MAX : ANSWER_MAX;
+    for (int waited = 0, still = 0; waited < limit && still < ANSWER_STILL_MAX; waited++) {
         uint32_t state = atomic_load(&slot->request);
         if (state == WH_REQUEST_COPY)
             wh_copy_self();
         else if (state == WH_REQUEST_ASKED || state == WH_REQUEST_COPIED)
             wh_sys4(SYS_futex, &slot->request, FUTEX_WAIT, state, &pause);
         else
-            return;
+            return 1;
         if (atomic_load(&s->stop))
-            return;
+            return 1;
         uint64_t now = atomic_load(&s->recorder_beat);
         still = now == beat ? still + 1 : 0;
         beat = now;
         if (still && still % ANSWER_STILL_ASK == 0 &&
             wh_sys2(SYS_kill, atomic_load(&s->recorder_pid), 0) == -ESRCH)
-            return;
+            return 1;
     }
+    return 0;
+}
+
+static void say_unanswered(uintptr_t frame) {
+    static const char text[] = "the recorder was too far behind to take it";
+    struct wh_scope scope = wh_enter(frame, 0);
+    if (!scope.thread)
+        return;
+    wh_level(frame, WH_GUARD_ENCODE);
+    struct wh_event e = {.kind = WH_EV_NOTE,
+                         .detail = WH_NOTE_SNAPSHOT,
+                         .text = text,
+                         .text_bytes = sizeof text - 1};
+    wh_record_event(scope.thread, &e);
+    wh_leave(scope);
 }
 
 /* Libraries loaded since the last look: the snapshot's roots are named by their modules. */
@@ -99,10 +118,12 @@ static void ask(uint32_t reason, const char *label, const void *registers) {
     wh_append(slot->request_label, slot->request_label + sizeof slot->request_label, label);
     atomic_store(&slot->request, WH_REQUEST_ASKED);
     wh_session_ring(wh_process.session);
-    await_answer();
+    int answered = await_answer();
     atomic_store(&slot->request, WH_REQUEST_NONE);
     atomic_store(&slot->request_registers, 0);
     atomic_store(&requesting, 0);
+    if (!answered)
+        say_unanswered(WH_FRAME);
 }
 
 void wh_request_snapshot(uint32_t reason, const char *label) {

@@ -6,8 +6,8 @@
 #include "base/string.h"
 #include "record/recorder.h"
 
-static const char *const note_names[] = {"unhooked_module", "deepbind", "disabled",
-                                         "allocator",       "inuse",    "exec_static"};
+static const char *const note_names[] = {"unhooked_module", "deepbind",    "disabled", "allocator",
+                                         "inuse",           "exec_static", "snapshot"};
 
 /* What a callback reaches from an image. */
 static struct wh_process *process_of(struct wh_image *image) {
