@@ -1,5 +1,5 @@
-/* alone [-v] COMMAND...: what the library alone costs its target. Runs the command bare and under
- * libwhoholds.so in turn, ROUNDS times (5), with nobody to read the events: sealed blocks are given
+/* alone [-v] [-n EVENTS] COMMAND...: what the library alone costs its target. Runs the command bare and
+ * under libwhoholds.so in turn, ROUNDS times (5), with nobody to read the events: sealed blocks are given
  * back at once. Prints the CPU seconds of both (least and median) and the bytes written. With -n
  * EVENTS also the added nanoseconds of one of them. */
 #include <fcntl.h>
@@ -40,15 +40,26 @@ struct result {
     unsigned long long slow, mismatch, lost;
 };
 
-/* Gives sealed blocks back; returns the bytes that were in them. */
+static int is_gone(struct wh_session *s, uint32_t uid) {
+    for (uint32_t i = 0; i < atomic_load(&s->processes_used); i++)
+        if (atomic_load(&wh_session_slot(s, i)->uid) == uid)
+            return kill((pid_t)atomic_load(&wh_session_slot(s, i)->pid), 0) != 0;
+    return 0;
+}
+
+/* Gives blocks back that are sealed or whose process is gone; returns the bytes that were in them. */
 static double empty(struct wh_session *s) {
     double bytes = 0;
     uint32_t used = atomic_load(&s->blocks_used);
-    for (uint32_t i = 0; i < used; i++)
-        if (atomic_load(&wh_session_entry(s, i)->state) == WH_BLOCK_SEALED) {
+    for (uint32_t i = 0; i < used; i++) {
+        struct wh_block_entry *entry = wh_session_entry(s, i);
+        uint32_t state = atomic_load(&entry->state);
+        if (state == WH_BLOCK_SEALED ||
+            (state == WH_BLOCK_OPEN && is_gone(s, atomic_load(&entry->process_uid)))) {
             bytes += atomic_load(&wh_session_block(s, i)->committed);
             wh_block_give(s, i);
         }
+    }
     return bytes;
 }
 
