@@ -350,8 +350,7 @@ static void recover(struct wh_tls *tls) {
     for (struct wh_thread *t = tls->thread; t; t = t->outer) {
         tls->thread = t;
         wh_block_seal(t);
-        t->tail.count = t->tail.gap = 0;
-        t->tail.limit = WH_TAIL_MAX;
+        t->rules = NULL; /* nothing it remembers is sure to be whole */
     }
 }
 

@@ -164,8 +164,10 @@ void wh_thread_late(struct wh_thread *t) {
 void wh_thread_forked(void) {
     struct wh_thread *mine = wh_tls.thread;
     for (struct wh_thread *t = atomic_load(&all_threads); t; t = t->next)
-        if (t != mine)
+        if (t != mine) {
+            t->rules = NULL; /* its owner was in the middle of anything */
             atomic_store(&t->used, 0);
+        }
     wh_tls.late_serial = 0;
     atomic_store(&wh_process.next_serial, 1);
     if (!mine)
