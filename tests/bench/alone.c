@@ -1,7 +1,7 @@
-/* alone [-v] [-n EVENTS] COMMAND...: what the library alone costs its target. Runs the command bare and
- * under libwhoholds.so in turn, ROUNDS times (5), with nobody to read the events: sealed blocks are given
- * back at once. Prints the CPU seconds of both (least and median) and the bytes written. With -n
- * EVENTS also the added nanoseconds of one of them. */
+/* alone [-v] [-n EVENTS] COMMAND...: what the library alone costs its target. Runs the command bare
+ * and under libwhoholds.so in turn, ROUNDS times (5), with nobody to read the events: sealed blocks
+ * are given back at once. Prints the CPU seconds of both (least and median) and the bytes written.
+ * With -n EVENTS also the added nanoseconds of one of them. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
@@ -47,7 +47,8 @@ static int is_gone(struct wh_session *s, uint32_t uid) {
     return 0;
 }
 
-/* Gives blocks back that are sealed or whose process is gone; returns the bytes that were in them. */
+/* Gives blocks back that are sealed or whose process is gone; returns the bytes that were in them.
+ */
 static double empty(struct wh_session *s) {
     double bytes = 0;
     uint32_t used = atomic_load(&s->blocks_used);
