@@ -14,15 +14,20 @@ echo "done ${#x}" >"$1/finished"
 SCRIPT
 chmod +x "$TMP/program"
 "$WHOHOLDS" record -q --force -o "$TMP/t.db" -- "$TMP/program" "$TMP" >"$TMP/out" 2>&1 &
-recorder=$!
-started+=("$recorder")
+launcher=$!
+started+=("$launcher")
 wait_for 30 test -s "$TMP/started" || fail "the program did not start"
 started+=("$(cat "$TMP/started")")
+recorder=$(q "$TMP/t.db" "SELECT value FROM trace WHERE key = 'recorder_pid'")
+grep -q -a recorder "/proc/$recorder/cmdline" || fail "process $recorder is not the recorder"
 kill -9 "$recorder"
-wait "$recorder" 2>/dev/null || true
 touch "$TMP/go"
 wait_for 60 test -s "$TMP/finished" || fail "the target did not finish after its recorder was killed"
 check_eq "done 40000" "$(cat "$TMP/finished")" "work of the target"
+status=0
+wait "$launcher" || status=$?
+check_eq 0 "$status" "status of record is the command's"
+grep -q "the recorder was ended from outside" "$TMP/out" || fail "record does not say so: $(cat "$TMP/out")"
 check_eq ok "$(q "$TMP/t.db" "PRAGMA integrity_check")" "the file"
 status=0
 "$WHOHOLDS" report "$TMP/t.db" >"$TMP/report" 2>&1 || status=$?
