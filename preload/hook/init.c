@@ -244,6 +244,9 @@ static void use_session(const char *path) {
     }
     atomic_store(&wh_process.next_serial, 1);
     atomic_store(&wh_process.generation, 1);
+    if (wh_sys5(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) > 0 ||
+        wh_sys5(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0) > 0)
+        atomic_store(&wh_process.may_be_filtered, 1); /* of whoever started this image */
     if (&__libc_stack_end)
         wh_process.main_stack_end = (uintptr_t)__libc_stack_end;
     if (wh_intern_init() && wh_rules_init() && make_run_page() && enlist(s, 0, 0, 0))

@@ -54,6 +54,9 @@ WH_EXPORT int prctl(int option, ...) {
     if ((option == PR_SET_SECCOMP && word[0] == SECCOMP_MODE_STRICT) ||
         (option == PR_SET_TSC && word[0] == PR_TSC_SIGSEGV))
         give_up_time(WH_FRAME, WH_CALLER);
+    /* The first is what libseccomp says before its filter, which it installs by syscall(). */
+    if (option == PR_SET_NO_NEW_PRIVS || option == PR_SET_SECCOMP)
+        atomic_store(&wh_process.may_be_filtered, 1);
     if (!wh_real.prctl)
         return (int)wh_sys5(SYS_prctl, option, word[0], word[1], word[2], word[3]);
     int result = wh_real.prctl(option, word[0], word[1], word[2], word[3]);

@@ -175,6 +175,7 @@ struct wh_process {
     uint32_t image; /* counts registrations: 1, then +1 in each fork child */
 
     _Atomic uint32_t next_serial;
+    _Atomic uint32_t may_be_filtered; /* a sandbox may end us for a system call not asked for */
     _Atomic uint32_t paused;
     _Atomic uint32_t namings;    /* how often a thread gave another one a name */
     _Atomic uint32_t generation; /* of the mapped code; a dlclose moves it on */

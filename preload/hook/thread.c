@@ -196,7 +196,8 @@ void wh_block_seal(struct wh_thread *t) {
     atomic_store_explicit(&wh_session_entry(wh_process.session, t->block_index)->state,
                           WH_BLOCK_SEALED, memory_order_release);
     /* What a burst took beyond the first blocks waits for the recorder, not in our resident set. */
-    if (t->block_index >= RESIDENT_BLOCKS)
+    if (t->block_index >= RESIDENT_BLOCKS &&
+        !atomic_load_explicit(&wh_process.may_be_filtered, memory_order_relaxed))
         wh_sys3(SYS_madvise, wh_session_block(wh_process.session, t->block_index), WH_BLOCK_BYTES,
                 4 /* MADV_DONTNEED */);
     t->block = NULL;

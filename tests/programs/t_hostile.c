@@ -261,7 +261,7 @@ static void sandboxed(int strict) {
         printf("no sandbox\n");
         return;
     }
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < 1000000; i++) { /* more than a recorder has read at once */
         hostile_make(0, 1);
         hostile_free(0, 1);
     }
