@@ -32,6 +32,8 @@ CREATE TABLE held(
     acquirer_stack_id INTEGER,      -- stack that last took it from an annotated pool; NULL = none
     strength INTEGER NOT NULL,      -- 0..5 of its strongest path; -1 = lost
     cycle_objects INTEGER NOT NULL DEFAULT 0, -- lost blocks that keep one another: how many; 0 = none
+    reference_count INTEGER NOT NULL DEFAULT 0, -- words that refer to it, weak ones included, also where
+                                              -- reference has only the strongest of them as rows (count)
     PRIMARY KEY(snapshot_id, allocation_id)
 ) WITHOUT ROWID;
 

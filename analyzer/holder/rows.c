@@ -19,6 +19,7 @@ struct writer {
     uint32_t *per_block;      /* reference: rows written into each block, by strength */
     uint32_t *by_allocation;  /* blocks in the order of table held's key */
     uint32_t *variable_of;    /* per block: where its strongest path begins */
+    uint32_t *references;     /* per block: how many edges lead to it */
     unsigned edge_class;
     int all_edges;
 };
@@ -137,6 +138,7 @@ static int next_held(void *arg, struct wh_cell *c) {
         cell_size(&c[9], w->acquirers->stacks[b], 0);
     wh_cell_int(&c[10], held ? g->strength[b] : -1);
     wh_cell_int(&c[11], g->lost_cycle[b]);
+    wh_cell_int(&c[12], w->references[b]);
     return 1;
 }
 
@@ -297,7 +299,8 @@ static int write_all(struct writer *w, struct wh_error *error) {
         status = insert(
             w, "held",
             "snapshot_id, allocation_id, state, root_id, path_id, dominator_id, retained_bytes, "
-            "holders, visible_bytes, acquirer_stack_id, strength, cycle_objects",
+            "holders, visible_bytes, acquirer_stack_id, strength, cycle_objects, "
+            "reference_count",
             next_held, error);
     if (status == 0)
         status =
@@ -346,16 +349,20 @@ int wh_rows_write(struct wh_holding *h, const struct wh_gap *gap, const uint64_t
     w.per_block = w.all_edges ? NULL : calloc(blocks, sizeof(*w.per_block));
     w.by_allocation = malloc(blocks * sizeof(*w.by_allocation));
     w.variable_of = malloc(blocks * sizeof(*w.variable_of));
-    int status = (w.all_edges || w.per_block) && w.by_allocation && w.variable_of
+    w.references = calloc(blocks, sizeof(*w.references));
+    int status = (w.all_edges || w.per_block) && w.by_allocation && w.variable_of && w.references
                      ? 0
                      : wh_fail(error, WH_ESYSTEM, "no memory for the rows of %u blocks", blocks);
     if (status == 0) {
         order_blocks(&w);
         find_variables(&h->graph, w.variable_of);
+        for (uint64_t e = 0; e < h->heap.edge_count; e++)
+            w.references[h->heap.edges[e].to]++;
         status = write_all(&w, error);
     }
     free(w.per_block);
     free(w.by_allocation);
     free(w.variable_of);
+    free(w.references);
     return status;
 }

@@ -47,6 +47,7 @@ static void few_edges_are_all_rows(void **state) {
     struct wh_store *s = save_table(h, 1000);
     assert_int_equal(hand_number(s, "SELECT count(*) FROM reference"), 1001);
     assert_int_equal(hand_number(s, "SELECT count(*) FROM reference WHERE class = 1"), 10);
+    assert_int_equal(hand_number(s, "SELECT sum(reference_count) FROM held"), 1001);
     hand_close(s);
     hand_free(h);
 }
@@ -63,6 +64,8 @@ static void of_many_edges_the_strongest_into_each_block_are_rows(void **state) {
     snprintf(sql, sizeof(sql), "SELECT min(class) %s", into);
     assert_int_equal(hand_number(s, sql), WH_EDGE_START);
     assert_int_equal(hand_number(s, "SELECT count(*) FROM reference"), WH_REFERENCE_PER_BLOCK + 1);
+    assert_int_equal(hand_number(s, "SELECT max(reference_count) FROM held"),
+                     WH_REFERENCE_ROWS_MAX);
     assert_int_equal(hand_number(s, "SELECT sum(count) FROM snapshot_chunk WHERE part = 2"),
                      WH_REFERENCE_ROWS_MAX + 1);
     hand_close(s);
