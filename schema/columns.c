@@ -122,7 +122,8 @@ static uint32_t place_of(struct sorting *s, uint64_t address) {
 }
 
 static void add(unsigned char **at, const uint8_t *from, size_t bytes) {
-    memcpy(*at, from, bytes);
+    if (bytes) /* of nothing there may be no column yet */
+        memcpy(*at, from, bytes);
     *at += bytes;
 }
 
