@@ -141,6 +141,22 @@ void wh_recorder_drain(struct wh_recorder *r) {
         drain_block(r, i);
 }
 
+uint64_t wh_recorder_backlog(const struct wh_recorder *r, const struct wh_process *p) {
+    uint32_t used = blocks_used(r);
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < used; i++) {
+        const struct wh_block_entry *entry = wh_session_entry(r->session, i);
+        if (atomic_load_explicit(&entry->process_uid, memory_order_relaxed) != p->image.id ||
+            atomic_load_explicit(&entry->state, memory_order_acquire) == WH_BLOCK_FREE)
+            continue;
+        uint32_t committed =
+            atomic_load_explicit(&wh_session_block(r->session, i)->committed, memory_order_relaxed);
+        if (committed <= WH_BLOCK_PAYLOAD && committed > r->views[i].consumed)
+            bytes += committed - r->views[i].consumed;
+    }
+    return bytes;
+}
+
 void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p) {
     uint32_t used = blocks_used(r);
     for (uint32_t i = 0; i < used; i++) {

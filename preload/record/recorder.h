@@ -53,6 +53,7 @@ struct wh_process {
     uint64_t snapshot_ns;    /* CLOCK_MONOTONIC of its last planned snapshot; 0 = none */
     uint64_t snapshot_bytes; /* live then */
     uint32_t parent_waits;   /* polls, once dead, that its parent was not at the fork yet */
+    bool is_answered;        /* whoever asked for a snapshot was let go already */
     uint64_t request_ns;     /* CLOCK_MONOTONIC when the request that waits was seen; 0 = none */
 };
 
@@ -132,6 +133,8 @@ void wh_recorder_describe(const struct wh_recorder *r, char *text, size_t size);
 void wh_recorder_drain(struct wh_recorder *r);
 /* In the middle of pairing: shows life, stores chunks. true = enough for this poll. */
 bool wh_recorder_pulse(void *recorder, struct wh_image *image);
+/* Bytes that a process has published and nobody has read. */
+uint64_t wh_recorder_backlog(const struct wh_recorder *r, const struct wh_process *p);
 /* Its process is dead: what is in its blocks is all there will be. */
 void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p);
 /* Gives back what a finished process still owns. */

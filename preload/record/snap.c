@@ -1,10 +1,11 @@
 /* Snapshots: when they are taken, the moment in which everything stands still, and their rows.
  *
  * The recorder's main thread freezes the process; in that moment it drains and keeps a
- * copy-on-write clone of the live table, which costs microseconds whatever the heap. The frozen
- * image is read by a thread of its own while draining goes on. What is hard is who may touch the
- * clone: its pages are shared with the live table, so the reader only reads and the main thread
- * releases it. */
+ * copy-on-write clone of the live table, which costs microseconds whatever the heap. A process of
+ * which much is not read yet is let go first: its copy keeps, and the live table is cloned when the
+ * events up to that moment are paired. The frozen image is read by a thread of its own while
+ * draining goes on. What is hard is who may touch the clone: its pages are shared with the live
+ * table, so the reader only reads and the main thread releases it. */
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -27,6 +28,7 @@
 #define REQUEST_WAIT_NS 2000000000u /* for the parent's fork, which may lie behind much else */
 #define CATCH_UP_ROUNDS 8
 #define CATCH_UP_BYTES  16384u
+#define BEHIND_BYTES    (256u << 10) /* not read: some 20,000 events, four milliseconds */
 
 static const char *const reasons[] = {"", "exit", "api", "command", "peak", "interval", "signal"};
 
@@ -58,6 +60,7 @@ struct moment {
     struct wh_process *process;
     struct wh_snap *snap;
     struct wh_snapshot_job *job;
+    bool is_behind; /* it is let go before its events are paired */
     int result;
 };
 
@@ -75,17 +78,25 @@ static struct wh_snapshot_module *mapped_modules(const struct wh_process *p, uin
     return list;
 }
 
-/* Every thread stands still: what they published is all there is. */
-static void frozen(void *arg) {
-    struct moment *m = arg;
-    struct wh_recorder *r = m->recorder;
+/* Pairs what was published up to `ticks`, when every thread stood still; UINT64_MAX = they still
+ * do. A thread that is busy now publishes a later record, or one that the snapshot misses as any
+ * other that was under way. */
+static int pair_until(struct wh_recorder *r, struct wh_image *image, uint64_t ticks) {
+    int rc;
+    do {
+        wh_recorder_drain(r);
+        for (struct wh_image_thread *t = wh_image_next_thread(image, NULL); t;
+             t = wh_image_next_thread(image, t))
+            t->stream.busy = false;
+        rc = wh_image_run(image, ticks);
+    } while (!rc && ticks != UINT64_MAX && wh_merge_peek(&image->merge, ticks));
+    return rc;
+}
+
+/* Keeps what was live, and what was mapped, when the threads stood still. */
+static void keep(struct moment *m, uint64_t ticks) {
     struct wh_image *image = &m->process->image;
-    uint64_t now = wh_recorder_now(r);
-    wh_recorder_drain(r);
-    for (struct wh_image_thread *t = wh_image_next_thread(image, NULL); t;
-         t = wh_image_next_thread(image, t))
-        t->stream.busy = false;
-    m->result = wh_image_run(image, UINT64_MAX);
+    m->result = pair_until(m->recorder, image, ticks);
     if (!m->result)
         m->result = wh_live_clone(&image->pair.live, &m->snap->clone.live);
     if (!m->result)
@@ -96,8 +107,32 @@ static void frozen(void *arg) {
     image->pair.snapshot_number = image->pair.last_number;
     m->snap->live_objects = image->pair.ledger.live_objects;
     m->snap->live_bytes = image->pair.ledger.live_bytes;
+}
+
+/* Every thread stands still: what they published is all there is. */
+static void frozen(void *arg) {
+    struct moment *m = arg;
+    m->snap->at_ns = wh_recorder_now(m->recorder); /* ticks until the clock is known */
+    if (m->is_behind)
+        return;
+    keep(m, UINT64_MAX);
     m->job->no_copy = m->snap->reason == WH_SNAP_EXIT && m->snap->live_bytes < COPY_BYTES_MIN;
-    m->snap->at_ns = now; /* ticks until the clock is known */
+}
+
+static void answer(struct wh_process_slot *slot, uint32_t state) {
+    atomic_store(&slot->request, state);
+    (void)syscall(SYS_futex, &slot->request, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* The copy exists: whoever waits for it goes on, and the events up to the copy are paired now. */
+static int follow(struct moment *m, struct wh_frozen *image, struct wh_error *error) {
+    struct wh_process_slot *slot = wh_session_slot(m->recorder->session, m->process->slot);
+    if (atomic_load(&slot->request) != WH_REQUEST_NONE) {
+        answer(slot, WH_REQUEST_DONE);
+        m->process->is_answered = true;
+    }
+    keep(m, m->snap->at_ns);
+    return m->result ? 0 : wh_snapshot_modules(image, m->job->modules, m->job->module_count, error);
 }
 
 /* What is drained before the threads stand still need not be drained while they do. Rounds as the
@@ -128,8 +163,14 @@ static int freeze(struct wh_recorder *r, struct wh_process *p, struct wh_snap *s
         .arg = &moment,
     };
     moment.job = &job;
-    catch_up(r, p);
+    moment.is_behind = p->image.records && wh_recorder_backlog(r, p) > BEHIND_BYTES;
+    if (!moment.is_behind)
+        catch_up(r, p);
     int rc = wh_snapshot_freeze(&job, &snap->frozen, &snap->figures, &snap->error);
+    if (!rc && moment.is_behind && (rc = follow(&moment, snap->frozen, &snap->error)) != 0) {
+        wh_snapshot_abandon(snap->frozen);
+        snap->frozen = NULL;
+    }
     free((void *)(uintptr_t)job.modules);
     if (!rc && moment.result) {
         wh_snapshot_abandon(snap->frozen);
@@ -356,11 +397,6 @@ static int take(struct wh_recorder *r, struct wh_process *p, uint32_t reason, co
     return 0;
 }
 
-static void answer(struct wh_process_slot *slot, uint32_t state) {
-    atomic_store(&slot->request, state);
-    (void)syscall(SYS_futex, &slot->request, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-}
-
 /* A thread of the process, or `whoholds snapshot`, waits for one. */
 static void serve_request(struct wh_recorder *r, struct wh_process *p) {
     struct wh_process_slot *slot = wh_session_slot(r->session, p->slot);
@@ -383,7 +419,10 @@ static void serve_request(struct wh_recorder *r, struct wh_process *p) {
     if (reason >= sizeof reasons / sizeof *reasons || !reason)
         reason = WH_SNAP_API;
     struct wh_error error = {.text = "the recording has ended"};
+    p->is_answered = false;
     int rc = r->stopped ? WH_ESYSTEM : take(r, p, reason, label, &error);
+    if (p->is_answered)
+        return;
     if (rc) {
         memset(slot->request_label, 0, sizeof slot->request_label);
         memcpy(slot->request_label, error.text,

@@ -2,8 +2,8 @@
  *
  * The recorder calls wh_snapshot_freeze() from its main thread: it stops every thread, reads
  * registers, maps and thread pointers, makes the copy and resumes. While everything stands still it
- * calls job->frozen(), in which the recorder drains the streams and copies the live set.
- * wh_snapshot_scan() then works on the frozen copy, on another thread if the caller likes, and ends
+ * calls job->frozen(), in which the recorder drains the streams and copies the live set, or, where
+ * much is still to be drained, notes the time up to which it will. wh_snapshot_scan() then works on the frozen copy, on another thread if the caller likes, and ends
  * the copy.
  *
  * Between the two calls the copy (or, in mode "stop", the target itself) stands still: a frozen
@@ -54,6 +54,10 @@ struct wh_frozen; /* a frozen process: copy's pid, threads' registers, maps */
 
 int wh_snapshot_freeze(const struct wh_snapshot_job *job, struct wh_frozen **ret_frozen,
                        struct wh_snapshot_figures *figures, struct wh_error *error);
+
+/* Tells the modules that were mapped at the stop, where they were not known in frozen(). */
+int wh_snapshot_modules(struct wh_frozen *frozen, const struct wh_snapshot_module *modules,
+                        uint32_t count, struct wh_error *error);
 
 /* Extracts the heap. live: the blocks as nodes of kind WH_NODE_BLOCK or WH_NODE_MMAP, any order,
  * without a rank; malloc'ed: they become the heap's. figures: the struct that was given to

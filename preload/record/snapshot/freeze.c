@@ -9,6 +9,14 @@
 
 #include "record/snapshot/frozen.h"
 
+static void free_modules(struct wh_frozen *f) {
+    for (uint32_t i = 0; i < f->module_count; i++)
+        free((void *)(uintptr_t)f->modules[i].path);
+    free(f->modules);
+    f->modules = NULL;
+    f->module_count = 0;
+}
+
 void wh_frozen_put(struct wh_frozen *f) {
     if (atomic_fetch_sub(&f->users, 1) != 1)
         return;
@@ -16,9 +24,7 @@ void wh_frozen_put(struct wh_frozen *f) {
         close(f->memory);
     if (f->pagemap >= 0)
         close(f->pagemap);
-    for (uint32_t i = 0; i < f->module_count; i++)
-        free((void *)(uintptr_t)f->modules[i].path);
-    free(f->modules);
+    free_modules(f);
     for (uint32_t i = 0; i < f->thread_count; i++)
         free(f->threads[i].vectors);
     free(f->threads);
@@ -54,18 +60,27 @@ static void find_session_file(struct wh_frozen *f, const struct wh_session *sess
 }
 
 /* After frozen(): the last modules may have been heard of only then. */
-static int copy_modules(struct wh_frozen *f, const struct wh_snapshot_job *job) {
-    f->modules = calloc(job->module_count + 1, sizeof *f->modules);
+static int copy_modules(struct wh_frozen *f, const struct wh_snapshot_module *modules,
+                        uint32_t count) {
+    free_modules(f);
+    f->modules = calloc(count + 1, sizeof *f->modules);
     if (!f->modules)
         return WH_ESYSTEM;
-    for (uint32_t i = 0; i < job->module_count; i++) {
-        f->modules[i] = job->modules[i];
-        f->modules[i].path = strdup(job->modules[i].path ? job->modules[i].path : "");
+    for (uint32_t i = 0; i < count; i++) {
+        f->modules[i] = modules[i];
+        f->modules[i].path = strdup(modules[i].path ? modules[i].path : "");
         f->module_count = i + 1;
         if (!f->modules[i].path)
             return WH_ESYSTEM;
     }
     return WH_OK;
+}
+
+int wh_snapshot_modules(struct wh_frozen *frozen, const struct wh_snapshot_module *modules,
+                        uint32_t count, struct wh_error *error) {
+    return copy_modules(frozen, modules, count) == WH_OK
+               ? WH_OK
+               : wh_fail(error, WH_ESYSTEM, "out of memory");
 }
 
 static void copy_job(struct wh_frozen *f, const struct wh_snapshot_job *job) {
@@ -142,7 +157,7 @@ int wh_snapshot_freeze(const struct wh_snapshot_job *job, struct wh_frozen **ret
         status = f->status;
         if (error)
             *error = f->error;
-    } else if (copy_modules(f, job) != WH_OK) {
+    } else if (copy_modules(f, job->modules, job->module_count) != WH_OK) {
         status = wh_fail(error, WH_ESYSTEM, "out of memory");
     } else {
         status = open_image(f, error);

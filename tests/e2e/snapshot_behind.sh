@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# A program that the recorder is far behind of does not wait at its end until all its events are read: it is
+# copied and let go. The snapshot is of that moment all the same, and the threads of the others go on.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+need taskset
+
+# One processor for all: the program is faster than the recorder, which takes what it leaves.
+timeout 120 taskset -c 0 "$WHOHOLDS" record -q -o "$TMP/t.db" -- "$PROGRAMS/t_count" 1000000 >"$TMP/out"
+conserve "$TMP/t.db"
+check_eq "exit|fork" "$(q "$TMP/t.db" "SELECT reason, mode FROM snapshot")" "how it was taken: behind, so by a copy"
+check_eq "$(q "$TMP/t.db" "SELECT live_objects, live_bytes FROM process")" \
+    "$(q "$TMP/t.db" "SELECT live_objects, live_bytes FROM snapshot")" "live blocks and bytes at the end and in the snapshot"
+check_eq "$(q "$TMP/t.db" "SELECT live_objects FROM process")" "$(q "$TMP/t.db" "SELECT count(*) FROM held")" "blocks judged"
+check_eq "0|0" "$(q "$TMP/t.db" "SELECT lost_bytes, unknown_blocks FROM snapshot")" "lost or unknown"
+
+# While others allocate on: the snapshot's blocks are those of its moment, no later ones.
+timeout 120 taskset -c 0 "$WHOHOLDS" record -q --force --snapshot=every:100ms -o "$TMP/t.db" -- "$PROGRAMS/t_threads" 4 200000 >"$TMP/out"
+conserve "$TMP/t.db"
+check_ge 2 "$(q "$TMP/t.db" "SELECT count(*) FROM snapshot")" "snapshots"
+check_eq 0 "$(q "$TMP/t.db" "SELECT count(*) FROM held h JOIN snapshot s ON s.id = h.snapshot_id
+    JOIN allocation a ON a.id = h.allocation_id WHERE a.alloc_ns > s.at_ns OR a.free_ns < s.at_ns")" "blocks judged that were not live then"
