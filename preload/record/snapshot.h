@@ -3,8 +3,8 @@
  * The recorder calls wh_snapshot_freeze() from its main thread: it stops every thread, reads
  * registers, maps and thread pointers, makes the copy and resumes. While everything stands still it
  * calls job->frozen(), in which the recorder drains the streams and copies the live set, or, where
- * much is still to be drained, notes the time up to which it will. wh_snapshot_scan() then works on the frozen copy, on another thread if the caller likes, and ends
- * the copy.
+ * much is still to be drained, notes the time up to which it will. wh_snapshot_scan() then works on
+ * the frozen copy, on another thread if the caller likes, and ends the copy.
  *
  * Between the two calls the copy (or, in mode "stop", the target itself) stands still: a frozen
  * process must be scanned or abandoned soon.
