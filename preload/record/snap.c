@@ -36,6 +36,7 @@ struct wh_snap {
     struct wh_snap *next;
     uint32_t id, process_id;
     uint32_t reason; /* enum wh_snapshot_reason */
+    bool is_asked;   /* by a request, not by the plan */
     char label[64];
     uint64_t at_ns, live_objects, live_bytes;
     struct wh_pair clone; /* nothing but the live table; released by the main thread */
@@ -124,10 +125,11 @@ static void answer(struct wh_process_slot *slot, uint32_t state) {
     (void)syscall(SYS_futex, &slot->request, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-/* The copy exists: whoever waits for it goes on, and the events up to the copy are paired now. */
+/* The copy exists: whoever asked for it goes on (not who meanwhile asks for one of its own), and
+ * the events up to the copy are paired now. */
 static int follow(struct moment *m, struct wh_frozen *image, struct wh_error *error) {
     struct wh_process_slot *slot = wh_session_slot(m->recorder->session, m->process->slot);
-    if (atomic_load(&slot->request) != WH_REQUEST_NONE) {
+    if (m->snap->is_asked) {
         answer(slot, WH_REQUEST_DONE);
         m->process->is_answered = true;
     }
@@ -380,6 +382,7 @@ static int take(struct wh_recorder *r, struct wh_process *p, uint32_t reason, co
     s->id = ++r->last_snapshot_id;
     s->process_id = p->image.id;
     s->reason = reason;
+    s->is_asked = reason != WH_SNAP_PEAK && reason != WH_SNAP_INTERVAL;
     memcpy(s->label, label, strnlen(label, sizeof s->label - 1));
     int rc = freeze(r, p, s);
     p->snapshot_ns = wh_monotonic_ns();

@@ -20,3 +20,9 @@ conserve "$TMP/t.db"
 check_ge 2 "$(q "$TMP/t.db" "SELECT count(*) FROM snapshot")" "snapshots"
 check_eq 0 "$(q "$TMP/t.db" "SELECT count(*) FROM held h JOIN snapshot s ON s.id = h.snapshot_id
     JOIN allocation a ON a.id = h.allocation_id WHERE a.alloc_ns > s.at_ns OR a.free_ns < s.at_ns")" "blocks judged that were not live then"
+
+# One that is taken by plan when the program asks for its last is no answer to that.
+for round in 1 2 3 4 5; do
+    timeout 120 taskset -c 0 "$WHOHOLDS" record -q --force --snapshot=exit,every:5ms -o "$TMP/t.db" -- "$PROGRAMS/t_count" 300000 >"$TMP/out"
+    check_eq 1 "$(q "$TMP/t.db" "SELECT count(*) FROM snapshot WHERE reason = 'exit'")" "snapshots at exit, round $round"
+done
