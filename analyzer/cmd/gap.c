@@ -118,8 +118,9 @@ static int print_verdict(struct wh_call *call, struct wh_store *store, struct wh
                          int64_t snapshot) {
     struct wh_text text = {0};
     int rc = wh_verdict(store, snapshot, &text, &call->error);
+    if (!rc)
+        rc = wh_call_say_snapshot(call, store, out, snapshot);
     if (!rc) {
-        wh_output_fact_number(out, "snapshot_id", "Snapshot", WH_COLUMN_INTEGER, snapshot);
         wh_output_fact_text(out, "verdict", NULL, text.data);
         wh_output_paragraph(out, text.data);
     }

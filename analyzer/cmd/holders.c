@@ -202,8 +202,9 @@ static int run(struct wh_call *call) {
         wh_store_close(store);
         return rc;
     }
-    wh_output_fact_number(&out, "snapshot_id", "Snapshot", WH_COLUMN_INTEGER, snapshot);
-    rc = print_holders(call, store, &out, snapshot, since);
+    rc = wh_call_say_snapshot(call, store, &out, snapshot);
+    if (!rc)
+        rc = print_holders(call, store, &out, snapshot, since);
     if (!rc)
         rc = print_shares(call, store, &out, snapshot);
     return wh_call_finish(call, &out, store, rc);

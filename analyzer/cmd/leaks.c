@@ -135,8 +135,9 @@ static int run(struct wh_call *call) {
         rc = wh_call_output(call, &out);
     if (!rc) {
         wh_query_bind_int(q, 1, snapshot);
-        wh_output_fact_number(&out, "snapshot_id", "Snapshot", WH_COLUMN_INTEGER, snapshot);
-        rc = print_rows(call, q, &suppressions, frames, &out, &sums);
+        rc = wh_call_say_snapshot(call, store, &out, snapshot);
+        if (!rc)
+            rc = print_rows(call, q, &suppressions, frames, &out, &sums);
         if (!rc)
             print_sums(&out, &sums);
         int finished = wh_output_finish(&out, rc ? NULL : &call->error);

@@ -202,7 +202,6 @@ static void print_facts(struct wh_holding *h, struct wh_output *out, uint32_t bl
                                        "no holder found: another block without one refers to it"};
     const struct wh_heap_node *n = &h->heap.nodes[block];
     uint32_t row = h->paths.row_of[block];
-    wh_output_fact_number(out, "snapshot_id", "Snapshot", WH_COLUMN_INTEGER, h->snapshot_id);
     wh_output_fact_number(out, "allocation_id", "Allocation", WH_COLUMN_INTEGER,
                           (int64_t)n->allocation_id);
     wh_output_fact_number(out, "address", "Address", WH_COLUMN_ADDRESS, (int64_t)n->address);
@@ -294,9 +293,11 @@ static int run(struct wh_call *call) {
         wh_store_close(store);
         return rc;
     }
+    rc = wh_call_say_snapshot(call, store, &out, snapshot);
     print_facts(h, &out, block);
     print_stack(h, &out, block);
-    rc = print_paths(call, h, &out, block);
+    if (!rc)
+        rc = print_paths(call, h, &out, block);
     if (!rc)
         rc = print_weak(call, h, &out, block);
     if (!rc)

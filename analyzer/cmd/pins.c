@@ -54,13 +54,14 @@ static int print(struct wh_call *call, struct wh_store *store, struct wh_output 
     if (!rc)
         rc = wh_arguments_int(&call->args, "ratio", 1, INT32_MAX, &ratio, &call->error);
     if (!rc)
+        rc = wh_call_say_snapshot(call, store, out, snapshot);
+    if (!rc)
         rc = wh_query_open(store, single ? single_sql : grouped_sql, &q, &call->error);
     if (rc)
         return rc;
     wh_query_bind_int(q, 1, snapshot);
     wh_query_bind_int(q, 2, limit);
     wh_query_bind_int(q, 3, ratio);
-    wh_output_fact_number(out, "snapshot_id", "Snapshot", WH_COLUMN_INTEGER, snapshot);
     wh_table_begin(out, "pins", single ? single_columns : grouped_columns,
                    sizeof grouped_columns / sizeof *grouped_columns);
     while ((rc = wh_query_step(q, &call->error)) > 0) {

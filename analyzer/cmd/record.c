@@ -21,8 +21,8 @@ static const struct wh_option options[] = {
      "only those of blocks live at the end or at a snapshot (none)",
      "auto"},
     {"snapshot", 0, "WHEN",
-     "when to take snapshots of who holds what: exit, peak, every:10s or none, several separated "
-     "by commas",
+     "when to take snapshots of who holds what: exit; peak: one, as near to the highest live bytes "
+     "as can be; every:10s; none; several separated by commas",
      "exit"},
     WH_SESSION_OPTIONS,
     {"quiet", 'q', NULL, "print nothing but errors", NULL},
@@ -54,7 +54,7 @@ int wh_session_options_read(struct wh_call *call, struct wh_session_options *o) 
     o->flags = (wh_arguments_has(args, "free-stacks") ? WH_SESSION_FREE_STACKS : 0u) |
                (wh_arguments_has(args, "no-children") ? WH_SESSION_NO_CHILDREN : 0u) |
                (wh_arguments_has(args, "go-scaling") ? WH_SESSION_GO_SCALING : 0u) |
-               (plan.at_exit ? WH_SESSION_SNAPSHOT_EXIT : 0u);
+               (plan.at_exit || plan.at_peak ? WH_SESSION_SNAPSHOT_EXIT : 0u);
     const char *verify = getenv("WHOHOLDS_VERIFY");
     if (verify && strcmp(verify, "unwind") == 0)
         o->flags |= WH_SESSION_VERIFY_UNWIND;

@@ -1,10 +1,12 @@
 /* Opening a trace for questions about holders. */
 #include "snapshot_call.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "analyzer/holder/holder.h"
+#include "analyzer/holder/shown.h"
 #include "analyzer/symbol/symbol.h"
 #include "base/units.h"
 
@@ -26,15 +28,18 @@ static int one_number(struct wh_store *store, const char *sql, const char *text,
 
 int wh_call_find_snapshot(struct wh_call *call, struct wh_store *store, const char *wanted,
                           int64_t *ret_snapshot) {
-    static const char largest[] =
-        "SELECT id FROM snapshot s WHERE ?1 = 0 AND held_bytes IS NOT NULL AND id = (SELECT "
-        "max(id) FROM "
-        "snapshot t WHERE t.process_id = s.process_id AND t.held_bytes IS NOT NULL) "
-        "ORDER BY live_bytes DESC, id LIMIT 1";
+    static const char shown[] =
+        "SELECT id FROM snapshot WHERE ?1 = 0 AND id IN (" WH_SHOWN_SNAPSHOTS(
+            "held_bytes IS NOT NULL") ") ORDER BY live_bytes DESC, id LIMIT 1";
+    static const char by_word[] =
+        "SELECT coalesce((SELECT max(id) FROM snapshot WHERE label = ?1),"
+        " (SELECT id FROM snapshot WHERE id IN (" WH_SHOWN_SNAPSHOTS(
+            "reason = ?1 OR ?1 = 'peak'") ")"
+                                          "  ORDER BY live_bytes DESC, id LIMIT 1))";
     int64_t number = 0;
     int rc;
     if (!wanted) {
-        rc = one_number(store, largest, NULL, 0, ret_snapshot, &call->error);
+        rc = one_number(store, shown, NULL, 0, ret_snapshot, &call->error);
         if (!rc && !*ret_snapshot)
             rc = wh_fail(&call->error, WH_ENOTFOUND,
                          "'%s' has no snapshot to analyze: record with --snapshot=exit (the "
@@ -47,8 +52,7 @@ int wh_call_find_snapshot(struct wh_call *call, struct wh_store *store, const ch
         rc = one_number(store, "SELECT id FROM snapshot WHERE id = ?1", NULL, number, ret_snapshot,
                         &call->error);
     else
-        rc = one_number(store, "SELECT max(id) FROM snapshot WHERE label = ?1", wanted, 0,
-                        ret_snapshot, &call->error);
+        rc = one_number(store, by_word, wanted, 0, ret_snapshot, &call->error);
     if (!rc && !*ret_snapshot)
         rc = wh_fail(&call->error, WH_ENOTFOUND,
                      "there is no snapshot '%s' in '%s': `whoholds snapshots` lists them", wanted,
@@ -88,6 +92,37 @@ int wh_call_open_snapshot(struct wh_call *call, int operand, struct wh_store **r
     return wh_call_open_snapshot_of(call, call->args.operands[operand],
                                     wh_arguments_text(&call->args, "snapshot"), ret_store,
                                     ret_snapshot);
+}
+
+int wh_call_say_snapshot(struct wh_call *call, struct wh_store *store, struct wh_output *out,
+                         int64_t snapshot) {
+    if (out->format != WH_FORMAT_TEXT) {
+        wh_output_fact_number(out, "snapshot_id", NULL, WH_COLUMN_INTEGER, snapshot);
+        return 0;
+    }
+    struct wh_query *q;
+    int rc = wh_query_open(store,
+                           "SELECT reason, at_ns, s.live_bytes, p.peak_bytes,"
+                           " (SELECT count(*) FROM snapshot) FROM snapshot s"
+                           " JOIN process p ON p.id = s.process_id WHERE s.id = ?1",
+                           &q, &call->error);
+    if (rc)
+        return rc;
+    wh_query_bind_int(q, 1, snapshot);
+    rc = wh_query_step(q, &call->error);
+    if (rc > 0) {
+        char text[256], at[WH_UNITS_TEXT], peak[WH_UNITS_TEXT];
+        int64_t count = wh_query_int(q, 4);
+        snprintf(text, sizeof text, "%lld of %lld, %s, at %s, %d %% of the process's peak of %s%s",
+                 (long long)snapshot, (long long)count, wh_query_text(q, 0),
+                 wh_format_ns(at, wh_query_int(q, 1)),
+                 wh_percent(wh_query_int(q, 2), wh_query_int(q, 3)),
+                 wh_format_bytes(peak, wh_query_int(q, 3)),
+                 count > 1 ? "; `whoholds snapshots` lists them, --snapshot picks one" : "");
+        wh_output_fact_text(out, "snapshot_id", "Snapshot", text);
+    }
+    wh_query_close(q);
+    return rc < 0 ? rc : 0;
 }
 
 int wh_call_need_rows(struct wh_call *call, struct wh_store **store, int64_t snapshot) {

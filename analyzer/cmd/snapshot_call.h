@@ -8,9 +8,10 @@
 
 #define WH_OPTION_SNAPSHOT                                                                         \
     {                                                                                              \
-        "snapshot", 's', "N|LABEL",                                                                \
-            "the snapshot's number or label in `whoholds snapshots`; without it the last one of "  \
-            "the process that holds most",                                                         \
+        "snapshot", 's', "N|WORD",                                                                 \
+            "the snapshot's number, label or reason in `whoholds snapshots` (peak: the one with "  \
+            "most live bytes); without it the last one of the process that holds most, or the "    \
+            "one at its peak where record --snapshot=peak took one",                               \
             NULL                                                                                   \
     }
 
@@ -25,9 +26,13 @@ int wh_call_open_snapshot(struct wh_call *call, int operand, struct wh_store **r
 int wh_call_open_snapshot_of(struct wh_call *call, const char *path, const char *wanted,
                              struct wh_store **ret_store, int64_t *ret_snapshot);
 
-/* snapshot.id for what a user typed: number or label (the last that has it). */
+/* snapshot.id for what a user typed: number, label (the last that has it), reason. */
 int wh_call_find_snapshot(struct wh_call *call, struct wh_store *store, const char *wanted,
                           int64_t *ret_snapshot);
+
+/* Which snapshot the result is of, how near to the peak, and how to ask for another. */
+int wh_call_say_snapshot(struct wh_call *call, struct wh_store *store, struct wh_output *out,
+                         int64_t snapshot);
 
 /* Tables held and reference are complete for the snapshot when this returns 0: of earlier snapshots
  * of large programs the recorder leaves them out (snapshot.block_rows). May reopen the store, for

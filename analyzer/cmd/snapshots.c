@@ -24,10 +24,10 @@ const struct wh_command wh_command_snapshots = {
     .name = "snapshots",
     .summary = "list the snapshots of a trace",
     .usage = "[options] FILE",
-    .text =
-        "One row per snapshot of the reference graph: when and why it was taken, how long the "
-        "process stood still, what was live, held and lost, and the attribution gap: the share of "
-        "the held bytes whose keeper the creator's stack does not explain.",
+    .text = "One row per snapshot of the reference graph: when and why it was taken, how long the "
+            "process stood still, what was live and which part of the process's peak that was, "
+            "what was held and lost, and the attribution gap: the share of "
+            "the held bytes whose keeper the creator's stack does not explain.",
     .options = options,
     .operands_min = 1,
     .operands_max = 1,

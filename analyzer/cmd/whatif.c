@@ -31,10 +31,8 @@ static void print_rows(struct wh_output *out, const char *name, const struct wh_
     wh_table_end(out);
 }
 
-static void print(struct wh_output *out, int64_t snapshot, const struct wh_whatif *w,
-                  int64_t limit) {
+static void print(struct wh_output *out, const struct wh_whatif *w, int64_t limit) {
     char freed[WH_UNITS_TEXT], through[WH_UNITS_TEXT], blocks[WH_UNITS_TEXT];
-    wh_output_fact_number(out, "snapshot_id", "Snapshot", WH_COLUMN_INTEGER, snapshot);
     wh_output_fact_number(out, "freed_bytes", NULL, WH_COLUMN_BYTES, (int64_t)w->freed_bytes);
     wh_output_fact_number(out, "freed_objects", NULL, WH_COLUMN_COUNT, w->freed_objects);
     wh_output_fact_number(out, "held_bytes", NULL, WH_COLUMN_BYTES, (int64_t)w->through_bytes);
@@ -84,8 +82,11 @@ static int run(struct wh_call *call) {
     if (!rc)
         rc = wh_call_output(call, &out);
     if (!rc) {
-        print(&out, snapshot, &w, limit);
-        rc = wh_output_finish(&out, &call->error);
+        rc = wh_call_say_snapshot(call, store, &out, snapshot);
+        if (!rc)
+            print(&out, &w, limit);
+        int finished = wh_output_finish(&out, rc ? NULL : &call->error);
+        rc = rc ? rc : finished;
     }
     wh_whatif_release(&w);
     wh_holding_close(h);

@@ -11,6 +11,7 @@
 #include "analyzer/holder/holder.h"
 #include "analyzer/holder/holding.h"
 #include "analyzer/holder/rows.h"
+#include "analyzer/holder/shown.h"
 #include "analyzer/holder/visible.h"
 #include "base/string.h"
 
@@ -78,19 +79,21 @@ static int list_waiting(struct wh_store *store, uint64_t rows_max, struct waitin
     uint64_t optional = 0;
     int status = wh_query_open(
         store,
-        "SELECT s.id, s.rows, s.is_last FROM (SELECT s.id, sum(c.count) AS rows, s.reason,"
-        " s.id = (SELECT max(t.id) FROM snapshot t WHERE t.process_id = s.process_id) AS is_last"
-        " FROM snapshot s JOIN snapshot_chunk c ON c.snapshot_id = s.id AND c.part IN (0, 2)"
-        " WHERE s.held_bytes IS NULL GROUP BY s.id) s"
-        " ORDER BY s.is_last DESC, s.reason IN ('api', 'command') DESC, s.id DESC",
+        "SELECT s.id, s.rows, s.is_shown FROM (SELECT s.id, sum(c.count) AS rows, s.reason,"
+        " s.id IN (" WH_SHOWN_SNAPSHOTS(
+            "true") ") AS is_shown"
+                    " FROM snapshot s JOIN snapshot_chunk c ON c.snapshot_id = s.id AND c.part IN "
+                    "(0, 2)"
+                    " WHERE s.held_bytes IS NULL GROUP BY s.id) s"
+                    " ORDER BY s.is_shown DESC, s.reason IN ('api', 'command') DESC, s.id DESC",
         &q, error);
     while (status == 0 && (status = wh_query_step(q, error)) > 0) {
         struct waiting w = {wh_query_int(q, 0), WH_BLOCK_ROWS_ALL};
         uint64_t rows = (uint64_t)wh_query_int(q, 1);
-        int is_last = wh_query_int(q, 2) != 0;
-        if (!is_last && optional + rows > rows_max)
+        int is_shown = wh_query_int(q, 2) != 0;
+        if (!is_shown && optional + rows > rows_max)
             w.block_rows = WH_BLOCK_ROWS_POOLED;
-        else if (!is_last)
+        else if (!is_shown)
             optional += rows;
         status = wh_array_reserve(ret, &room, *ret_count + 1, sizeof(**ret)) < 0
                      ? wh_fail(error, WH_ESYSTEM, "no memory for a list of snapshots")

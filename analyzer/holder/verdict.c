@@ -37,12 +37,6 @@ static int load_sums(struct wh_store *store, int64_t snapshot_id, struct sums *s
     return rc < 0 ? rc : 0;
 }
 
-/* Nearly all is not all. */
-static int percent(int64_t part, int64_t whole) {
-    int rounded = whole > 0 ? (int)((double)part * 100 / (double)whole + 0.5) : 0;
-    return rounded == 100 && part < whole ? 99 : rounded;
-}
-
 /* Creator and root variable with most bytes; the heaviest path between them. Shared and lost rows
  * stand for themselves. What the runtime keeps for itself, less than a megabyte, comes last. */
 static const char heaviest_sql[] =
@@ -63,11 +57,11 @@ static void say_row(struct wh_text *text, const struct wh_query *q, const struct
     const char *creator = wh_query_text(q, 0), *head = wh_query_text(q, 1),
                *path = wh_query_text(q, 8);
     int is_lost = strcmp(head, "lost") == 0;
-    wh_text_printf(text, "%s, %d %% of %s, in %s block%s, was created by `%s` and is ",
-                   wh_format_bytes(bytes, wh_query_int(q, 3)), percent(wh_query_int(q, 3), s->live),
-                   s->is_sample ? "the sampled bytes" : "what is live",
-                   wh_format_count(objects, wh_query_int(q, 2)), wh_query_int(q, 2) == 1 ? "" : "s",
-                   creator);
+    wh_text_printf(
+        text, "%s, %d %% of %s, in %s block%s, was created by `%s` and is ",
+        wh_format_bytes(bytes, wh_query_int(q, 3)), wh_percent(wh_query_int(q, 3), s->live),
+        s->is_sample ? "the sampled bytes" : "what is live",
+        wh_format_count(objects, wh_query_int(q, 2)), wh_query_int(q, 2) == 1 ? "" : "s", creator);
     if (is_lost)
         wh_text_puts(text, "lost: no holder was found, nothing refers to it (or its address is "
                            "encoded: XOR, offset, handle)");
@@ -76,7 +70,7 @@ static void say_row(struct wh_text *text, const struct wh_query *q, const struct
     else if (wh_query_int(q, 5) > 1 && wh_query_int(q, 4) * 10 < wh_query_int(q, 3) * 9)
         wh_text_printf(text, "held by `%s` on %lld paths (%d %% of it by `%s`)", head,
                        (long long)wh_query_int(q, 5),
-                       percent(wh_query_int(q, 4), wh_query_int(q, 3)), path);
+                       wh_percent(wh_query_int(q, 4), wh_query_int(q, 3)), path);
     else
         wh_text_printf(text, "held by `%s`", path);
     if (is_lost)
@@ -104,7 +98,7 @@ static void say_rest(struct wh_text *text, const struct sums *s) {
                    "%sttribution gap %s%.2f: for %d %% of the held bytes a creator profile cannot "
                    "name the holder.",
                    text->length ? "; a" : "A", s->is_sample ? "at least " : "",
-                   s->held ? (double)s->gap / (double)s->held : 0.0, percent(s->gap, s->held));
+                   s->held ? (double)s->gap / (double)s->held : 0.0, wh_percent(s->gap, s->held));
     if (s->shared)
         wh_text_printf(text, " %s is shared by two or more holders.",
                        wh_format_bytes(bytes, s->shared));
@@ -171,20 +165,25 @@ static int say_peak(struct wh_text *text, struct wh_store *store, int64_t snapsh
                     const struct sums *s, struct wh_error *error) {
     struct wh_query *q;
     int rc = wh_query_open(store,
-                           "SELECT peak_bytes FROM process WHERE id = (SELECT process_id FROM "
-                           "snapshot WHERE id = ?1)",
+                           "SELECT p.peak_bytes, s.reason = 'peak' FROM process p JOIN snapshot s "
+                           "ON s.process_id = p.id WHERE s.id = ?1",
                            &q, error);
     if (rc)
         return rc;
     wh_query_bind_int(q, 1, snapshot_id);
     rc = wh_query_step(q, error);
-    if (rc > 0 && s->live < wh_query_int(q, 0) / 4) {
-        char bytes[WH_UNITS_TEXT];
+    int64_t peak = rc > 0 ? wh_query_int(q, 0) : 0;
+    char bytes[WH_UNITS_TEXT];
+    if (rc > 0 && wh_query_int(q, 1) && s->live < peak - peak / 10)
+        wh_text_printf(text,
+                       " The peak itself, %s, was over when this snapshot was taken, as near to it "
+                       "as could be.",
+                       wh_format_bytes(bytes, peak));
+    else if (rc > 0 && !wh_query_int(q, 1) && s->live < peak / 4)
         wh_text_printf(text,
                        " At its peak the process had %s: `whoholds record --snapshot=peak` shows "
                        "who held that.",
-                       wh_format_bytes(bytes, wh_query_int(q, 0)));
-    }
+                       wh_format_bytes(bytes, peak));
     wh_query_close(q);
     return rc < 0 ? rc : 0;
 }

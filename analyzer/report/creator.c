@@ -8,6 +8,7 @@
 
 #include "analyzer/holder/gap.h"
 #include "analyzer/holder/runtime.h"
+#include "analyzer/holder/shown.h"
 #include "base/string.h"
 #include "base/units.h"
 #include "report.h"
@@ -202,23 +203,28 @@ static const char gap_sql[] =
     "SELECT g.snapshot_id, s.process_id, g.bytes,"
     " 1.0 * g.bytes / nullif(" WH_FOUND_BYTES ", 0), g.objects, g.hidden, g.creator, g.holder"
     " FROM gap g JOIN snapshot s ON s.id = g.snapshot_id" WH_FOUND_JOIN
-    " WHERE s.id IN (SELECT max(id) FROM snapshot WHERE held_bytes IS NOT NULL GROUP BY process_id)"
-    " AND (?1 = 0 OR s.process_id = ?1)"
-    " AND NOT (?3 AND " WH_IS_RUNTIME(
-        "g.holder") " AND g.bytes < " WH_RUNTIME_BYTES ")"
-                    " ORDER BY g.bytes DESC, g.objects DESC, g.creator, g.holder LIMIT ?2";
+    " WHERE s.id IN (" WH_SHOWN_SNAPSHOTS(
+        "held_bytes IS NOT NULL") ")"
+                                  " AND (?1 = 0 OR s.process_id = ?1)"
+                                  " AND NOT (?3 AND " WH_IS_RUNTIME(
+                                      "g.holder") " AND g.bytes < " WH_RUNTIME_BYTES ")"
+                                                  " ORDER BY g.bytes DESC, g.objects DESC, "
+                                                  "g.creator, g.holder LIMIT ?2";
 
-/* "Snapshot 1 (exit, 1.23 s): 412 MiB held, 1 MiB lost, attribution gap 0.93". */
+/* "snapshot 1 of process 1 (exit, at 1.23 s, 98 % of its peak): 412 MiB held, 1 MiB lost,
+ * attribution gap 0.93". */
 static int say_snapshots(struct wh_store *store, const struct wh_report_options *options,
                          struct wh_output *out, int *ret_count, struct wh_error *error) {
     struct wh_query *q;
-    int rc = wh_query_open(store,
-                           "SELECT id, process_id, reason, at_ns, held_bytes, lost_bytes,"
-                           " coalesce(shared_bytes, 0), 1.0 * gap_bytes / nullif(held_bytes, 0)"
-                           " FROM snapshot WHERE id IN (SELECT max(id) FROM snapshot"
-                           "  WHERE held_bytes IS NOT NULL GROUP BY process_id)"
-                           " AND (?1 = 0 OR process_id = ?1) ORDER BY id",
-                           &q, error);
+    int rc = wh_query_open(
+        store,
+        "SELECT s.id, process_id, reason, at_ns, held_bytes, lost_bytes,"
+        " coalesce(shared_bytes, 0), 1.0 * gap_bytes / nullif(held_bytes, 0),"
+        " s.live_bytes, p.peak_bytes FROM snapshot s"
+        " JOIN process p ON p.id = s.process_id WHERE s.id IN (" WH_SHOWN_SNAPSHOTS(
+            "held_bytes IS NOT NULL") ")"
+                                      " AND (?1 = 0 OR process_id = ?1) ORDER BY s.id",
+        &q, error);
     if (rc)
         return rc;
     wh_query_bind_int(q, 1, options->process_id);
@@ -229,10 +235,12 @@ static int say_snapshots(struct wh_store *store, const struct wh_report_options 
         const char *word = wh_query_text(q, 2);
         wh_text_sanitize(reason, sizeof reason, word ? word : "", word ? strlen(word) : 0);
         wh_output_say(out,
-                      "snapshot %lld of process %lld (%s, at %s): %s held, of which %s shared; %s "
+                      "snapshot %lld of process %lld (%s, at %s, %d %% of its peak): %s held, of "
+                      "which %s shared; %s "
                       "lost; attribution gap %.2f",
                       (long long)wh_query_int(q, 0), (long long)wh_query_int(q, 1), reason,
                       wh_format_ns(at, wh_query_int(q, 3)),
+                      wh_percent(wh_query_int(q, 8), wh_query_int(q, 9)),
                       wh_format_bytes(held, wh_query_int(q, 4)),
                       wh_format_bytes(shared, wh_query_int(q, 6)),
                       wh_format_bytes(lost, wh_query_int(q, 5)), wh_query_real(q, 7));
@@ -263,7 +271,7 @@ int wh_report_gap(struct wh_store *store, const struct wh_report_options *option
     wh_query_bind_int(q, 3, is_text); /* people look for the runtime's own in `whoholds gap` */
     while ((rc = wh_query_step(q, error)) == 1) {
         if (!rows++) {
-            wh_output_title(out, "Creator against holder, at the last snapshot");
+            wh_output_title(out, "Creator against holder, at one snapshot of each process");
             int snapshots = 0;
             rc = say_snapshots(store, options, out, &snapshots, error);
             if (rc < 0)

@@ -110,6 +110,7 @@ static const struct wh_column snapshot_columns[] = {
     {"scan_ns", WH_COLUMN_NS, "scan", 0},
     {"live_objects", WH_COLUMN_COUNT, "live blocks", 0},
     {"live_bytes", WH_COLUMN_BYTES, "live bytes", 0},
+    {"of_peak", WH_COLUMN_SHARE, "of peak", 0},
     {"held_bytes", WH_COLUMN_BYTES, "held", 0},
     {"lost_bytes", WH_COLUMN_BYTES, "lost", 0},
     {"gap", WH_COLUMN_RATIO, NULL, 0},
@@ -120,10 +121,11 @@ static const struct wh_column snapshot_columns[] = {
 int wh_report_snapshots(struct wh_store *store, struct wh_output *out, struct wh_error *error) {
     struct wh_query *q;
     int rc = wh_query_open(store,
-                           "SELECT id, process_id, at_ns, reason, mode, pause_ns, scan_ns,"
-                           " live_objects, live_bytes, held_bytes, lost_bytes,"
-                           " 1.0 * gap_bytes / nullif(held_bytes, 0), unknown_blocks, label"
-                           " FROM snapshot ORDER BY id",
+                           "SELECT s.id, process_id, at_ns, reason, mode, pause_ns, scan_ns,"
+                           " s.live_objects, s.live_bytes, 1.0 * s.live_bytes / nullif(peak_bytes,"
+                           " 0), held_bytes, lost_bytes, 1.0 * gap_bytes / nullif(held_bytes, 0),"
+                           " unknown_blocks, label FROM snapshot s"
+                           " LEFT JOIN process p ON p.id = process_id ORDER BY s.id",
                            &q, error);
     if (rc)
         return rc;

@@ -21,6 +21,11 @@ char *wh_format_bytes(char text[WH_UNITS_TEXT], int64_t bytes) {
     return text;
 }
 
+int wh_percent(int64_t part, int64_t whole) {
+    int rounded = whole > 0 ? (int)((double)part * 100 / (double)whole + 0.5) : 0;
+    return rounded == 100 && part < whole ? 99 : rounded;
+}
+
 char *wh_format_count(char text[WH_UNITS_TEXT], int64_t count) {
     char digits[24];
     int n = snprintf(digits, sizeof digits, "%lld", (long long)count);

@@ -9,6 +9,8 @@
 
 char *wh_format_bytes(char text[WH_UNITS_TEXT], int64_t bytes); /* "412 MiB", "1.5 KiB", "17 B" */
 char *wh_format_count(char text[WH_UNITS_TEXT], int64_t count); /* "1,234,567" */
+/* 0 to 100; nearly all is not all. */
+int wh_percent(int64_t part, int64_t whole);
 char *wh_format_ns(char text[WH_UNITS_TEXT], int64_t ns); /* "1.50 s", "12.0 ms", "2 min 05 s" */
 
 /* "4096", "512KiB", "1.5M", "2GB": K M G T are 1024-based with or without iB, 1000-based with B

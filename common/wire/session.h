@@ -47,7 +47,7 @@ enum wh_clock {
 enum wh_session_flag {
     WH_SESSION_FREE_STACKS = 1u << 0,
     WH_SESSION_NO_CHILDREN = 1u << 1, /* record the first image only (exec in place still counts) */
-    WH_SESSION_SNAPSHOT_EXIT = 1u << 2,
+    WH_SESSION_SNAPSHOT_EXIT = 1u << 2, /* a process that ends asks; the recorder may decline */
     WH_SESSION_VERIFY_UNWIND = 1u << 3,
     WH_SESSION_GO_SCALING = 1u << 4, /* estimates are to be made by Go's formula */
 };

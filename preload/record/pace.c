@@ -5,7 +5,8 @@
  * target runs, the main thread has the kernel's idle class and takes only what the target leaves of
  * the processors. The watch itself sleeps nearly always and keeps the ordinary priority. It makes
  * room ahead of the target, wakes the main thread when the bell is rung (session.h), and gives it
- * its priority back for as long as somebody waits: for a snapshot, for the end, for room. It is the
+ * its priority back for as long as somebody waits: for a snapshot, for the end, for room, or a
+ * planned snapshot is due. It is the
  * only one who changes that priority, so the main thread cannot be left idle by a race.
  *
  * Where the system would not let us take the priority back (RLIMIT_NICE), it is never given up. */
@@ -95,8 +96,10 @@ static bool may_return(void) {
 static bool is_urgent(const struct wh_recorder *r, uint32_t used, bool is_idle) {
     const struct wh_pace *p = &r->pace;
     uint32_t limit = limit_of(r->session);
+    uint64_t due_ns = atomic_load(&p->due_ns);
     return atomic_load(&p->bell_answered) != atomic_load(&r->session->bell) ||
-           !atomic_load(&p->is_leisurely) || used > (is_idle ? limit / 2 : limit / 8);
+           !atomic_load(&p->is_leisurely) || (due_ns && wh_monotonic_ns() >= due_ns) ||
+           used > (is_idle ? limit / 2 : limit / 8);
 }
 
 static void *watch(void *recorder) {

@@ -50,11 +50,13 @@ struct wh_process {
     uint64_t malformed_events;
     struct wh_mapped *modules;
     size_t module_count, module_room;
-    uint64_t snapshot_ns;    /* CLOCK_MONOTONIC of its last planned snapshot; 0 = none */
-    uint64_t snapshot_bytes; /* live then */
-    uint32_t parent_waits;   /* polls, once dead, that its parent was not at the fork yet */
-    bool is_answered;        /* whoever asked for a snapshot was let go already */
-    uint64_t request_ns;     /* CLOCK_MONOTONIC when the request that waits was seen; 0 = none */
+    uint64_t snapshot_ns;  /* CLOCK_MONOTONIC of its last snapshot, or when it was first seen */
+    uint64_t peak_ns;      /* of its last snapshot at a peak was taken; 0 = none */
+    uint64_t peak_bytes;   /* live at the highest of them */
+    uint64_t peak_rest_ns; /* the next one not before that; UINT64_MAX = one is being read */
+    uint32_t parent_waits; /* polls, once dead, that its parent was not at the fork yet */
+    bool is_answered;      /* whoever asked for a snapshot was let go already */
+    uint64_t request_ns;   /* CLOCK_MONOTONIC when the request that waits was seen; 0 = none */
 };
 
 struct wh_snap; /* a snapshot whose image is being read: snap.c */
@@ -76,6 +78,7 @@ struct wh_pace {
     int wake_fd; /* readable when the bell was rung */
     _Atomic bool is_closing;
     _Atomic bool is_leisurely;      /* main: a target runs, and nobody waits for me */
+    _Atomic uint64_t due_ns;        /* main: from then on a planned snapshot does; 0 = none */
     _Atomic uint32_t bell_answered; /* main: what rang up to here has been looked at */
 };
 

@@ -22,9 +22,9 @@
 
 #define COPY_BYTES_MIN  (256u << 10) /* live: a program that ends with less is read as it stands */
 #define READERS_MAX     2u
-#define PEAK_PAUSE_NS   100000000u
-#define PEAK_BYTES_MIN  (1u << 20)
-#define PEAKS_KEPT      3
+#define PEAK_BYTES_MIN  (1u << 20) /* a program with less has its snapshot at its end */
+#define PEAK_REST       4          /* times what the one before cost, until the next */
+#define PEAK_CALM_NS    1000000000u
 #define REQUEST_WAIT_NS 2000000000u /* for the parent's fork, which may lie behind much else */
 #define CATCH_UP_ROUNDS 8
 #define CATCH_UP_BYTES  16384u
@@ -37,6 +37,7 @@ struct wh_snap {
     uint32_t id, process_id;
     uint32_t reason; /* enum wh_snapshot_reason */
     bool is_asked;   /* by a request, not by the plan */
+    bool is_last;    /* by a process that ends */
     char label[64];
     uint64_t at_ns, live_objects, live_bytes;
     struct wh_pair clone; /* nothing but the live table; released by the main thread */
@@ -117,7 +118,7 @@ static void frozen(void *arg) {
     if (m->is_behind)
         return;
     keep(m, UINT64_MAX);
-    m->job->no_copy = m->snap->reason == WH_SNAP_EXIT && m->snap->live_bytes < COPY_BYTES_MIN;
+    m->job->no_copy = m->snap->is_last && m->snap->live_bytes < COPY_BYTES_MIN;
 }
 
 static void answer(struct wh_process_slot *slot, uint32_t state) {
@@ -293,15 +294,17 @@ static int next_pooled(void *arg, struct wh_cell *cells) {
     return 0;
 }
 
-/* Of the snapshots at peaks only the last few are worth their room. */
-static int drop_old_peaks(struct wh_store *store, const struct wh_snap *s, struct wh_error *error) {
+#define LOWER_PEAKS                                                                                \
+    "SELECT id FROM snapshot WHERE process_id = ?1 AND reason = 'peak' "                           \
+    "ORDER BY live_bytes DESC, id DESC LIMIT -1 OFFSET 1"
+
+/* Of the snapshots at peaks the highest is the one that was asked for. */
+static int drop_lower_peaks(struct wh_store *store, const struct wh_snap *s,
+                            struct wh_error *error) {
     static const char *const statements[] = {
-        "DELETE FROM snapshot_chunk WHERE snapshot_id IN (SELECT id FROM snapshot"
-        " WHERE process_id = ?1 AND reason = 'peak' ORDER BY id DESC LIMIT -1 OFFSET ?2)",
-        "DELETE FROM pooled WHERE snapshot_id IN (SELECT id FROM snapshot"
-        " WHERE process_id = ?1 AND reason = 'peak' ORDER BY id DESC LIMIT -1 OFFSET ?2)",
-        "DELETE FROM snapshot WHERE id IN (SELECT id FROM snapshot"
-        " WHERE process_id = ?1 AND reason = 'peak' ORDER BY id DESC LIMIT -1 OFFSET ?2)",
+        "DELETE FROM snapshot_chunk WHERE snapshot_id IN (" LOWER_PEAKS ")",
+        "DELETE FROM pooled WHERE snapshot_id IN (" LOWER_PEAKS ")",
+        "DELETE FROM snapshot WHERE id IN (" LOWER_PEAKS ")",
     };
     int rc = 0;
     for (size_t i = 0; !rc && i < sizeof statements / sizeof *statements; i++) {
@@ -310,11 +313,18 @@ static int drop_old_peaks(struct wh_store *store, const struct wh_snap *s, struc
         if (rc)
             break;
         wh_query_bind_int(q, 1, s->process_id);
-        wh_query_bind_int(q, 2, PEAKS_KEPT);
         rc = wh_query_step(q, error);
         wh_query_close(q);
     }
     return rc;
+}
+
+/* The next one at a peak waits in proportion to what this one cost. */
+static void rest(struct wh_recorder *r, const struct wh_snap *s) {
+    struct wh_process *p = wh_recorder_process(r, s->process_id);
+    if (p && s->reason == WH_SNAP_PEAK)
+        p->peak_rest_ns =
+            wh_monotonic_ns() + PEAK_REST * (s->figures.pause_ns + s->figures.scan_ns);
 }
 
 static void store_snap(struct wh_recorder *r, struct wh_snap *s) {
@@ -339,10 +349,10 @@ static void store_snap(struct wh_recorder *r, struct wh_snap *s) {
                              " acquisitions, is_idle",
                              next_pooled, &pools, &error);
     if (!rc && s->reason == WH_SNAP_PEAK)
-        rc = drop_old_peaks(store, s, &error);
+        rc = drop_lower_peaks(store, s, &error);
     if (rc)
         wh_content_fail(r->content, &error);
-    else if (s->reason == WH_SNAP_EXIT) /* analyzed next, most probably */
+    else if (s->is_last) /* analyzed next, most probably */
         wh_store_keep_heap(store, s->id, &s->heap);
 }
 
@@ -365,6 +375,7 @@ void wh_recorder_collect(struct wh_recorder *r, bool wait) {
         r->snap_count--;
         if (s->has_thread)
             (void)pthread_join(s->thread, NULL);
+        rest(r, s);
         store_snap(r, s);
         free_snap(s);
     }
@@ -374,19 +385,25 @@ void wh_recorder_collect(struct wh_recorder *r, bool wait) {
  * ------------------------------------------------------------------------------------------ */
 
 /* Why there is none goes to *error, if there is one, and into the trace. */
-static int take(struct wh_recorder *r, struct wh_process *p, uint32_t reason, const char *label,
-                struct wh_error *error) {
+static int take(struct wh_recorder *r, struct wh_process *p, uint32_t reason, bool is_asked,
+                const char *label, struct wh_error *error) {
     struct wh_snap *s = calloc(1, sizeof *s);
     if (!s)
         return wh_fail(error, WH_ESYSTEM, "out of memory");
     s->id = ++r->last_snapshot_id;
     s->process_id = p->image.id;
     s->reason = reason;
-    s->is_asked = reason != WH_SNAP_PEAK && reason != WH_SNAP_INTERVAL;
+    s->is_asked = is_asked;
+    s->is_last = reason == WH_SNAP_EXIT || (reason == WH_SNAP_PEAK && is_asked);
     memcpy(s->label, label, strnlen(label, sizeof s->label - 1));
     int rc = freeze(r, p, s);
     p->snapshot_ns = wh_monotonic_ns();
-    p->snapshot_bytes = p->image.pair.ledger.live_bytes;
+    if (reason == WH_SNAP_PEAK) {
+        p->peak_ns = p->snapshot_ns;
+        p->peak_rest_ns = rc ? p->peak_ns + PEAK_CALM_NS : UINT64_MAX;
+        if (!rc && s->live_bytes > p->peak_bytes)
+            p->peak_bytes = s->live_bytes;
+    }
     if (rc) {
         s->result = rc;
         s->at_ns = wh_recorder_now(r);
@@ -398,6 +415,15 @@ static int take(struct wh_recorder *r, struct wh_process *p, uint32_t reason, co
     }
     start_reading(r, s);
     return 0;
+}
+
+/* The process ends. Where only peaks are wanted that is one, if it has more now than at the last;
+ * also if that cannot be known yet. */
+static bool is_peak_at_end(struct wh_recorder *r, struct wh_process *p) {
+    if (!p->peak_ns || wh_recorder_backlog(r, p) > BEHIND_BYTES)
+        return true;
+    catch_up(r, p);
+    return p->image.pair.ledger.live_bytes > p->peak_bytes;
 }
 
 /* A thread of the process, or `whoholds snapshot`, waits for one. */
@@ -421,9 +447,16 @@ static void serve_request(struct wh_recorder *r, struct wh_process *p) {
     wh_recorder_read_rss(p); /* a short life is over before the next look at all of them */
     if (reason >= sizeof reasons / sizeof *reasons || !reason)
         reason = WH_SNAP_API;
+    if (!r->options->plan.at_exit && (reason == WH_SNAP_EXIT || reason == WH_SNAP_SIGNAL)) {
+        reason = WH_SNAP_PEAK;
+        if (!r->stopped && !is_peak_at_end(r, p)) {
+            answer(slot, WH_REQUEST_DONE);
+            return;
+        }
+    }
     struct wh_error error = {.text = "the recording has ended"};
     p->is_answered = false;
-    int rc = r->stopped ? WH_ESYSTEM : take(r, p, reason, label, &error);
+    int rc = r->stopped ? WH_ESYSTEM : take(r, p, reason, true, label, &error);
     if (p->is_answered)
         return;
     if (rc) {
@@ -437,20 +470,27 @@ static void serve_request(struct wh_recorder *r, struct wh_process *p) {
 static bool is_due(const struct wh_recorder *r, const struct wh_process *p, uint64_t now,
                    uint32_t *ret_reason) {
     const struct wh_snapshot_plan *plan = &r->options->plan;
-    const struct wh_ledger *l = &p->image.pair.ledger;
-    uint64_t since = now - p->snapshot_ns;
     *ret_reason = WH_SNAP_INTERVAL;
-    if (plan->every_ns && since >= plan->every_ns)
+    if (plan->every_ns && now - p->snapshot_ns >= plan->every_ns)
         return true;
+    /* More than at the last one: by much soon, by little in the end. What was higher meanwhile is
+     * gone, this is the nearest to it. */
     *ret_reason = WH_SNAP_PEAK;
-    return plan->at_peak && since >= PEAK_PAUSE_NS && l->live_bytes >= PEAK_BYTES_MIN &&
-           l->live_bytes >= l->peak_bytes - l->peak_bytes / 20 &&
-           l->live_bytes > p->snapshot_bytes + p->snapshot_bytes / 10;
+    uint64_t live = p->image.pair.ledger.live_bytes;
+    uint64_t step = p->peak_bytes / (now - p->peak_ns < PEAK_CALM_NS ? 10 : 100);
+    return plan->at_peak && now >= p->peak_rest_ns && live >= PEAK_BYTES_MIN &&
+           live > p->peak_bytes + step;
+}
+
+/* When the plan wants the next look; peaks must be looked for all the time. */
+static uint64_t due_ns(const struct wh_recorder *r, const struct wh_process *p) {
+    const struct wh_snapshot_plan *plan = &r->options->plan;
+    return plan->at_peak ? 1 : p->snapshot_ns + plan->every_ns;
 }
 
 void wh_recorder_snapshots(struct wh_recorder *r) {
     bool planned = r->options->plan.every_ns || r->options->plan.at_peak;
-    uint64_t now = planned ? wh_monotonic_ns() : 0;
+    uint64_t now = planned ? wh_monotonic_ns() : 0, next = 0;
     r->is_asked = false;
     for (struct wh_process *p = wh_recorder_next(r, NULL); p; p = wh_recorder_next(r, p)) {
         uint32_t reason;
@@ -462,6 +502,9 @@ void wh_recorder_snapshots(struct wh_recorder *r) {
         if (!p->snapshot_ns)
             p->snapshot_ns = now;
         if (r->snap_count < READERS_MAX && is_due(r, p, now, &reason))
-            (void)take(r, p, reason, "", NULL);
+            (void)take(r, p, reason, false, "", NULL);
+        if (!next || due_ns(r, p) < next)
+            next = due_ns(r, p);
     }
+    atomic_store(&r->pace.due_ns, next);
 }
