@@ -10,6 +10,18 @@
 #define PAGE_BYTES   (1u << 20)
 #define RECORD_BYTES 112u /* bound of one encoded lifetime */
 
+/* First byte of a record; a zero byte ends a page. A record is written as its difference from the
+ * one before: deaths follow each other closely, and so do the numbers of their births. */
+enum {
+    IS_FREED = 1,
+    IS_INHERITED = 2,
+    KIND_SHIFT = 2,  /* three bits */
+    IS_ALIGNED = 32, /* the address differs by a multiple of 8, and is given in eighths */
+    IS_OTHER = 64,   /* process, thread and origin follow, and who freed it */
+    IS_RECORD = 128,
+};
+_Static_assert(WH_ALLOC_KINDS <= 8, "a kind is three bits");
+
 static unsigned char *room(struct wh_lifetimes *l) {
     if (l->page_count && PAGE_BYTES - l->used >= RECORD_BYTES)
         return l->pages[l->page_count - 1] + l->used;
@@ -24,7 +36,6 @@ static unsigned char *room(struct wh_lifetimes *l) {
     unsigned char *page = malloc(PAGE_BYTES);
     if (!page)
         return NULL;
-    /* A zero process id ends a page: real ones start at 1. */
     if (l->page_count)
         l->pages[l->page_count - 1][l->used] = 0;
     l->pages[l->page_count++] = page;
@@ -32,27 +43,55 @@ static unsigned char *room(struct wh_lifetimes *l) {
     return page;
 }
 
+/* The moment by which a list is in order, nearly. */
+static uint64_t moment(const struct wh_lifetime *life) {
+    return life->is_freed ? life->death.ticks : life->block.birth_ticks;
+}
+
+/* Of the same process and thread as the one before, freed by its own thread, without a past. */
+static bool is_plain(const struct wh_lifetime *life, const struct wh_lifetime *before) {
+    return life->process_id == before->process_id && life->block.thread == before->block.thread &&
+           !life->block.origin_number &&
+           (!life->is_freed || (life->death.thread == life->block.thread && !life->death.stack));
+}
+
+static unsigned char *put_difference(unsigned char *p, uint64_t value, uint64_t before) {
+    return wh_put_varint(p, wh_zigzag((int64_t)(value - before)));
+}
+
+static unsigned char *put_other(unsigned char *p, const struct wh_lifetime *life) {
+    const struct wh_live *b = &life->block;
+    p = wh_put_varint(p, life->process_id);
+    p = wh_put_varint(p, b->thread);
+    p = wh_put_varint(p, b->origin_number ? b->number - b->origin_number : 0);
+    if (!life->is_freed)
+        return p;
+    p = wh_put_varint(p, life->death.thread);
+    return wh_put_varint(p, life->death.stack);
+}
+
 int wh_lifetimes_add(struct wh_lifetimes *l, const struct wh_lifetime *life) {
     unsigned char *start = room(l), *p = start;
     if (!p)
         return -1;
-    const struct wh_live *b = &life->block;
-    p = wh_put_varint(p, life->process_id);
-    *p++ = (unsigned char)(b->kind << 2 | (life->is_freed ? 1 : 0) | (life->is_inherited ? 2 : 0));
-    p = wh_put_varint(p, b->number);
-    p = wh_put_varint(p, b->address);
+    const struct wh_live *b = &life->block, *before = &l->last.block;
+    int64_t distance = (int64_t)(b->address - before->address);
+    bool is_aligned = distance % 8 == 0, is_other = !is_plain(life, &l->last);
+    *p++ = (unsigned char)(IS_RECORD | (is_other ? IS_OTHER : 0) | (is_aligned ? IS_ALIGNED : 0) |
+                           b->kind << KIND_SHIFT | (life->is_inherited ? IS_INHERITED : 0) |
+                           (life->is_freed ? IS_FREED : 0));
+    p = put_difference(p, b->number, before->number);
+    p = wh_put_varint(p, wh_zigzag(is_aligned ? distance / 8 : distance));
     p = wh_put_varint(p, b->size);
-    p = wh_put_varint(p, b->birth_ticks);
-    p = wh_put_varint(p, b->origin_number ? b->number - b->origin_number : 0);
-    p = wh_put_varint(p, b->stack);
-    p = wh_put_varint(p, b->thread);
-    if (life->is_freed) {
-        p = wh_put_varint(p, wh_zigzag((int64_t)(life->death.ticks - b->birth_ticks)));
-        p = wh_put_varint(p, life->death.thread);
-        p = wh_put_varint(p, life->death.stack);
-    }
+    p = put_difference(p, b->stack, before->stack);
+    p = put_difference(p, moment(life), moment(&l->last));
+    if (life->is_freed)
+        p = put_difference(p, life->death.ticks, b->birth_ticks);
+    if (is_other)
+        p = put_other(p, life);
     l->used += (size_t)(p - start);
     l->count++;
+    l->last = *life;
     return 0;
 }
 
@@ -82,37 +121,59 @@ static uint64_t get(const unsigned char **p) {
     return v;
 }
 
-bool wh_lifetimes_next(const struct wh_lifetimes *l, struct wh_lifetimes_cursor *c,
+static uint64_t get_difference(const unsigned char **p, uint64_t before) {
+    return before + (uint64_t)wh_unzigzag(get(p));
+}
+
+static void get_other(const unsigned char **p, struct wh_lifetime *life) {
+    struct wh_live *b = &life->block;
+    life->process_id = (uint32_t)get(p);
+    b->thread = (uint32_t)get(p);
+    uint64_t back = get(p);
+    b->origin_number = back ? b->number - back : 0;
+    if (!life->is_freed)
+        return;
+    life->death.thread = (uint32_t)get(p);
+    life->death.stack = (uint32_t)get(p);
+}
+
+bool wh_lifetimes_take(struct wh_lifetimes *l, struct wh_lifetimes_cursor *c,
                        struct wh_lifetime *ret_life) {
     if (!c->left)
         return false;
     if (l->pages[c->page][c->offset] == 0) {
-        c->page++;
+        free(l->pages[c->page]);
+        l->pages[c->page++] = NULL;
         c->offset = 0;
     }
     const unsigned char *start = l->pages[c->page] + c->offset, *p = start;
-    struct wh_lifetime life = {.process_id = (uint32_t)get(&p)};
+    const struct wh_lifetime *before = &c->last;
     unsigned char flags = *p++;
+    struct wh_lifetime life = {
+        .process_id = before->process_id,
+        .is_freed = flags & IS_FREED,
+        .is_inherited = flags & IS_INHERITED,
+        .block.kind = flags >> KIND_SHIFT & 7,
+        .block.thread = before->block.thread,
+        .block.number = get_difference(&p, before->block.number),
+    };
     struct wh_live *b = &life.block;
-    b->kind = flags >> 2;
-    life.is_freed = flags & 1;
-    life.is_inherited = flags & 2;
-    b->number = get(&p);
-    b->address = get(&p);
+    int64_t distance = wh_unzigzag(get(&p));
+    b->address =
+        before->block.address + (flags & IS_ALIGNED ? (uint64_t)distance * 8 : (uint64_t)distance);
     b->size = get(&p);
-    b->birth_ticks = get(&p);
-    uint64_t back = get(&p);
-    b->origin_number = back ? b->number - back : 0;
-    b->stack = (uint32_t)get(&p);
-    b->thread = (uint32_t)get(&p);
+    b->stack = (uint32_t)get_difference(&p, before->block.stack);
+    b->birth_ticks = get_difference(&p, moment(before));
     if (life.is_freed) {
-        life.death.ticks = b->birth_ticks + (uint64_t)wh_unzigzag(get(&p));
-        life.death.thread = (uint32_t)get(&p);
-        life.death.stack = (uint32_t)get(&p);
+        life.death.ticks = b->birth_ticks;
+        life.death.thread = b->thread;
+        b->birth_ticks -= (uint64_t)wh_unzigzag(get(&p));
     }
+    if (flags & IS_OTHER)
+        get_other(&p, &life);
     c->offset += (size_t)(p - start);
     c->left--;
-    *ret_life = life;
+    c->last = *ret_life = life;
     return true;
 }
 

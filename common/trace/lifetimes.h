@@ -1,9 +1,10 @@
 /* Finished lifetimes, kept compactly in memory until it is decided whether they become rows, and
  * the exact sums of those that do not.
  *
- * wh_lifetimes: about 25 bytes each, in order of arrival. wh_folds: one entry per (process, creator
- * stack, free stack, thread, size class, second). Its table is larger than the caches, so what is
- * added waits a little while its line is on its way. Context: recorder and `expand`. */
+ * wh_lifetimes: about 15 bytes each, in order of arrival, given up as they are read. wh_folds: one
+ * entry per (process, creator stack, free stack, thread, size class, second). Its table is larger
+ * than the caches, so what is added waits a little while its line is on its way. Context: recorder
+ * and `expand`. */
 #ifndef WH_TRACE_LIFETIMES_H
 #define WH_TRACE_LIFETIMES_H
 
@@ -22,18 +23,21 @@ struct wh_lifetimes {
     size_t page_count, page_capacity;
     size_t used;    /* bytes in the last page */
     uint64_t count; /* lifetimes */
+    struct wh_lifetime last;
 };
 
 struct wh_lifetimes_cursor {
     size_t page, offset;
     uint64_t left;
+    struct wh_lifetime last;
 };
 
 int wh_lifetimes_add(struct wh_lifetimes *l, const struct wh_lifetime *life); /* -1 no memory */
 void wh_lifetimes_clear(struct wh_lifetimes *l);                              /* frees */
 size_t wh_lifetimes_memory(const struct wh_lifetimes *l);
 void wh_lifetimes_start(const struct wh_lifetimes *l, struct wh_lifetimes_cursor *ret_cursor);
-bool wh_lifetimes_next(const struct wh_lifetimes *l, struct wh_lifetimes_cursor *cursor,
+/* The next one; frees the memory of those before it, so nothing is left to do then but to clear. */
+bool wh_lifetimes_take(struct wh_lifetimes *l, struct wh_lifetimes_cursor *cursor,
                        struct wh_lifetime *ret_life);
 
 struct wh_fold {

@@ -104,7 +104,7 @@ static int fold_all(struct wh_derive *d, struct wh_lifetimes *list) {
     struct wh_lifetimes_cursor c;
     struct wh_lifetime life;
     wh_lifetimes_start(list, &c);
-    while (wh_lifetimes_next(list, &c, &life))
+    while (wh_lifetimes_take(list, &c, &life))
         if (fold(d, &life, false))
             return -1;
     wh_lifetimes_clear(list);
@@ -142,7 +142,7 @@ static int start_folding(struct wh_derive *d) {
     struct wh_lifetime life;
     d->folds_now = true;
     wh_lifetimes_start(&d->all, &c);
-    while (wh_lifetimes_next(&d->all, &c, &life)) {
+    while (wh_lifetimes_take(&d->all, &c, &life)) {
         struct process *p = process_of(d, life.process_id);
         if (!p || decide(d, p, &life))
             return -1;
@@ -266,7 +266,7 @@ static int write_rows(struct wh_derive *d, struct wh_lifetimes *list, struct wh_
         return wh_fail(error, WH_ESYSTEM, "out of memory");
     wh_lifetimes_start(list, &c);
     while (!rc) {
-        for (w.at = w.count = 0; w.count < batch && wh_lifetimes_next(list, &c, &w.lives[w.count]);)
+        for (w.at = w.count = 0; w.count < batch && wh_lifetimes_take(list, &c, &w.lives[w.count]);)
             w.count++;
         if (!w.count)
             break;
@@ -388,12 +388,12 @@ static int settle_rest(struct wh_derive *d, struct process *p, const struct wh_l
     p->done_peak_ticks = sums->peak_ticks;
     struct wh_lifetime life;
     wh_lifetimes_start(&p->inherited, &c);
-    while (!replaced && wh_lifetimes_next(&p->inherited, &c, &life))
+    while (!replaced && wh_lifetimes_take(&p->inherited, &c, &life))
         if (settle(d, p, &life))
             return -1;
     wh_lifetimes_clear(&p->inherited);
     wh_lifetimes_start(&p->candidates, &c);
-    while (wh_lifetimes_next(&p->candidates, &c, &life))
+    while (wh_lifetimes_take(&p->candidates, &c, &life))
         if (decide_late(d, p, &life))
             return -1;
     wh_lifetimes_clear(&p->candidates);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +95,10 @@ static void close_between(int low, int high) {
     for (int fd = low + 1; fd < high && fd < 1024; fd++) /* before Linux 5.9 */
         close(fd);
 }
+
+/* Large blocks are given back to the system one by one: what a recording needs for a while only
+ * (lifetimes, tables that grow) would stay below what came later. */
+#define LARGE_BLOCK_BYTES (256 * 1024)
 
 /* Nothing of the user's stays open here: a pipe that we held would never end for its reader. */
 static void detach(struct wh_recorder *r) {
@@ -461,6 +466,7 @@ int wh_serve(const struct wh_serve_options *options, struct wh_error *error) {
         .pace.wake_fd = -1,
         .next_node_id = WH_NODE_EXTENT,
     };
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES);
     detach(&r);
     int rc = map_session(&r, error);
     if (!rc)
