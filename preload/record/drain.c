@@ -3,11 +3,14 @@
  * A block is known from the moment its entry says OPEN. Its bytes are copied when the merge gets
  * there, and once: then only the copy is believed. So what a burst left behind waits in the shared
  * memory, whose bound it keeps to, and a sealed block goes back to the free list as soon as all of
- * it is copied. What is hard is a target that writes rubbish here: every number is bounded before
- * it is used, and a block whose header makes no sense is counted and left alone. */
+ * it is copied. It waits there without being mapped here: a sealed block is read through the file,
+ * so that the burst counts once, as the target's. What is hard is a target that writes rubbish
+ * here: every number is bounded before it is used, and a block whose header makes no sense is
+ * counted and left alone. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "record/recorder.h"
 
@@ -19,10 +22,24 @@
 /* --- blocks
  * ---------------------------------------------------------------------------------------- */
 
-/* What a burst took beyond the first blocks need not stay mapped here: the pages are the file's. */
+/* What a burst took beyond the first blocks does not stay mapped here: the pages are the file's. */
 static void unmap(struct wh_recorder *r, uint32_t index) {
-    if (index >= RESIDENT_BLOCKS)
+    if (index >= RESIDENT_BLOCKS && r->views[index].is_mapped)
         (void)madvise(wh_session_block(r->session, index), WH_BLOCK_BYTES, MADV_DONTNEED);
+    r->views[index].is_mapped = false;
+}
+
+/* Copies a part of a block that its thread has left. One that is still written is looked at in
+ * place, where no system call is needed. */
+static void read_block(struct wh_recorder *r, uint32_t index, bool is_left, size_t offset, void *to,
+                       size_t bytes) {
+    const char *from = (const char *)wh_session_block(r->session, index) + offset;
+    if (is_left && index >= RESIDENT_BLOCKS && !r->views[index].is_mapped &&
+        pread(r->file_fd_session, to, bytes,
+              (off_t)(WH_ARENA_OFFSET + (size_t)index * WH_BLOCK_BYTES + offset)) == (ssize_t)bytes)
+        return;
+    r->views[index].is_mapped = true;
+    memcpy(to, from, bytes);
 }
 
 static void give_back(struct wh_recorder *r, uint32_t index) {
@@ -33,16 +50,31 @@ static void give_back(struct wh_recorder *r, uint32_t index) {
     wh_block_give(r->session, index);
 }
 
+static bool is_sealed(const struct wh_recorder *r, uint32_t index) {
+    return atomic_load_explicit(&wh_session_entry(r->session, index)->state,
+                                memory_order_acquire) == WH_BLOCK_SEALED;
+}
+
+/* Payload bytes that were published. */
+static uint32_t committed_of(struct wh_recorder *r, uint32_t index, bool is_left) {
+    _Atomic uint32_t committed;
+    if (is_left) {
+        read_block(r, index, true, offsetof(struct wh_block, committed), &committed,
+                   sizeof committed);
+        return atomic_load_explicit(&committed, memory_order_relaxed);
+    }
+    r->views[index].is_mapped = true;
+    return atomic_load_explicit(&wh_session_block(r->session, index)->committed,
+                                memory_order_acquire);
+}
+
 /* The merge has read all that was copied of a block: copies what it gained. */
 static bool fill(void *recorder, struct wh_segment *g) {
     struct wh_recorder *r = recorder;
     uint32_t index = g->source;
     struct wh_block_view *v = &r->views[index];
-    struct wh_block *block = wh_session_block(r->session, index);
-    uint32_t state =
-        atomic_load_explicit(&wh_session_entry(r->session, index)->state, memory_order_acquire);
-    bool is_final = v->is_final || state == WH_BLOCK_SEALED;
-    uint32_t committed = atomic_load_explicit(&block->committed, memory_order_acquire);
+    bool is_final = v->is_final || is_sealed(r, index);
+    uint32_t committed = committed_of(r, index, is_final);
     if (committed > WH_BLOCK_PAYLOAD || committed < v->consumed) {
         r->lost_blocks++;
         committed = v->consumed;
@@ -56,7 +88,8 @@ static bool fill(void *recorder, struct wh_segment *g) {
     }
     uint32_t bytes = committed - v->consumed;
     if (bytes)
-        memcpy(payload + v->consumed, block->payload + v->consumed, bytes);
+        read_block(r, index, is_final, offsetof(struct wh_block, payload) + v->consumed,
+                   payload + v->consumed, bytes);
     g->bytes = v->consumed = committed;
     r->poll_bytes += bytes;
     if (is_final) {
@@ -70,7 +103,7 @@ static bool fill(void *recorder, struct wh_segment *g) {
 static struct wh_segment *adopt(struct wh_recorder *r, uint32_t index, uint32_t uid) {
     struct wh_block_view *v = &r->views[index];
     struct wh_block header;
-    memcpy(&header, wh_session_block(r->session, index), sizeof header);
+    read_block(r, index, is_sealed(r, index), 0, &header, sizeof header);
     struct wh_process *p = wh_recorder_process(r, uid);
     if (!p || p->phase == WH_PHASE_DONE || header.process_uid != uid || !header.thread_serial)
         return NULL;
@@ -116,9 +149,13 @@ static void drain_block(struct wh_recorder *r, uint32_t index) {
     const struct wh_block *block = wh_session_block(r->session, index);
     struct wh_image *image = &v->process->image;
     struct wh_stream *stream = &v->thread->stream;
-    if (state == WH_BLOCK_OPEN && !v->is_final &&
-        atomic_load_explicit(&block->busy, memory_order_acquire))
-        stream->busy = true;
+    if (state == WH_BLOCK_SEALED || v->is_final) {
+        unmap(r, index);
+    } else {
+        v->is_mapped = true;
+        if (atomic_load_explicit(&block->busy, memory_order_acquire))
+            stream->busy = true;
+    }
     if (!stream->has_head)
         feed(r, image, stream);
 }
@@ -141,7 +178,7 @@ void wh_recorder_drain(struct wh_recorder *r) {
         drain_block(r, i);
 }
 
-uint64_t wh_recorder_backlog(const struct wh_recorder *r, const struct wh_process *p) {
+uint64_t wh_recorder_backlog(struct wh_recorder *r, const struct wh_process *p) {
     uint32_t used = blocks_used(r);
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < used; i++) {
@@ -149,8 +186,7 @@ uint64_t wh_recorder_backlog(const struct wh_recorder *r, const struct wh_proces
         if (atomic_load_explicit(&entry->process_uid, memory_order_relaxed) != p->image.id ||
             atomic_load_explicit(&entry->state, memory_order_acquire) == WH_BLOCK_FREE)
             continue;
-        uint32_t committed =
-            atomic_load_explicit(&wh_session_block(r->session, i)->committed, memory_order_relaxed);
+        uint32_t committed = committed_of(r, i, is_sealed(r, i));
         if (committed <= WH_BLOCK_PAYLOAD && committed > r->views[i].consumed)
             bytes += committed - r->views[i].consumed;
     }

@@ -67,7 +67,8 @@ struct wh_block_view {
     struct wh_image_thread *thread;
     struct wh_segment *segment; /* NULL = not looked at since it was given out */
     uint32_t consumed;
-    bool is_final; /* its process is gone: nothing will be added */
+    bool is_final;  /* its process is gone: nothing will be added */
+    bool is_mapped; /* the kernel has its pages mapped here, in part at least */
 };
 
 /* Between the main thread and the watch: pace.c. */
@@ -137,7 +138,7 @@ void wh_recorder_drain(struct wh_recorder *r);
 /* In the middle of pairing: shows life, stores chunks. true = enough for this poll. */
 bool wh_recorder_pulse(void *recorder, struct wh_image *image);
 /* Bytes that a process has published and nobody has read. */
-uint64_t wh_recorder_backlog(const struct wh_recorder *r, const struct wh_process *p);
+uint64_t wh_recorder_backlog(struct wh_recorder *r, const struct wh_process *p);
 /* Its process is dead: what is in its blocks is all there will be. */
 void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p);
 /* Gives back what a finished process still owns. */
