@@ -39,6 +39,8 @@ const char *wh_class_reason(unsigned edge_class, unsigned evidence) {
         return "the pointer's high bits are used as a tag";
     case WH_EVIDENCE_BASE:
         return "vtables at the block's start and there: a second base class";
+    case WH_EVIDENCE_OR_END:
+        return "the block's address, or the end of a range in the block before it";
     case WH_EVIDENCE_REGISTRY:
         return "a link of a list through objects of all kinds, such as a collector's";
     default:

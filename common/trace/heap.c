@@ -524,7 +524,7 @@ static const char *check_edges(const struct wh_heap *heap) {
         if (from >= (e->from & WH_FROM_ROOT ? heap->root_count : heap->node_count) ||
             e->to >= heap->node_count)
             return "an edge from or to nowhere";
-        if (e->edge_class > WH_EDGE_TYPED || e->evidence > WH_EVIDENCE_BASE)
+        if (e->edge_class > WH_EDGE_TYPED || e->evidence > WH_EVIDENCE_OR_END)
             return "an edge of unknown class";
         if (i &&
             (e[-1].from > e->from || (e[-1].from == e->from && e[-1].from_offset > e->from_offset)))

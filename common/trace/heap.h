@@ -72,7 +72,7 @@ struct wh_heap_root {
 enum wh_edge_class {
     WH_EDGE_SUSPECT =
         0, /* stale, slack, header alias, below sp, register only: never names a holder alone */
-    WH_EDGE_TAGGED = 1,   /* low bits set or unaligned slot */
+    WH_EDGE_TAGGED = 1,   /* low bits set, unaligned slot, or perhaps the end of another block */
     WH_EDGE_INTERIOR = 2, /* points inside, no recognised reason */
     WH_EDGE_REASONED =
         3, /* points inside with a reason: (ptr,len), begin/end, cookie, consistent offset */
@@ -97,7 +97,8 @@ enum wh_edge_evidence {
     WH_EVIDENCE_IOVEC = 11, /* (ptr,len) inside a run of the same shape */
     WH_EVIDENCE_BASE = 12, /* vtables at the block's start and at the target: a second base class */
     WH_EVIDENCE_REGISTRY =
-        13, /* link of a list through objects of all kinds (set by the analyzer) */
+        13,                  /* link of a list through objects of all kinds (set by the analyzer) */
+    WH_EVIDENCE_OR_END = 14, /* the block's start, or the end of the block in front of it */
 };
 
 #define WH_FROM_ROOT 0x80000000u /* edge.from: bit set = index into roots, else into nodes */

@@ -31,3 +31,7 @@ check_eq 0 "$status" "status of the server"
 conserve "$TMP/t.db"
 check_eq 0 "$(q "$TMP/t.db" "SELECT value FROM trace WHERE key = 'lost_events'")" "lost events"
 check_ge 20000 "$(q "$TMP/t.db" "SELECT sum(alloc_objects) FROM site")" "allocations of the server"
+# Its strings are held by addresses behind their headers, its lists lie side by side without a gap.
+check_ge -5 "-$(q "$TMP/t.db" "SELECT count(*) FROM held WHERE state != 'held'")" "lost blocks, negative"
+check_ge 10 "$(q "$TMP/t.db" "SELECT count(*) / (count(*) FILTER (WHERE strength < 3) + 1) FROM held h JOIN allocation a ON a.id = h.allocation_id
+    JOIN stack s ON s.id = a.stack_id WHERE s.creator = '_sdsnewlen'")" "strings that are held for a reason, to each other one"

@@ -64,6 +64,11 @@ enum {
     B_HEADER,
     B_NO_CHUNK,
     B_SHARED,
+    B_STRING1,               /* six strings behind headers of three bytes */
+    B_NODE1 = B_STRING1 + 6, /* six nodes with and without a tag */
+    B_ROW1 = B_NODE1 + 6,    /* six blocks without a gap */
+    B_PAIR1 = B_ROW1 + 6,    /* two more */
+    B_PAIR2,
     B_COUNT
 };
 
@@ -86,6 +91,13 @@ static struct {
     char pointer[8];
 } __attribute__((packed, aligned(8))) packed_holder;
 static uintptr_t tagged, high_tagged;
+static char *volatile strings[8]; /* as sds of redis */
+static volatile uintptr_t parents[8], children[8];
+static void *volatile row[8];
+static struct {
+    void *volatile one, *volatile two;
+    uint64_t rest[3];
+} pair;
 static void *list_head, *cookie_holder, *table_holder;
 static char *volatile next_chunk, *volatile no_chunk; /* else never stored */
 static __thread void *tls_holder;
@@ -95,11 +107,15 @@ static char *arena, *arena_next;
 static void *take(int which, size_t size, size_t distance) {
     void *p = arena_next;
     arena_next += ((size + 15) & ~(size_t)15) + distance;
-    board->blocks[which] = (struct wh_heap_node){
-        .address = (uintptr_t)p & WH_ADDRESS_MASK,
-        .size = size,
-        .allocation_id = (uint64_t)which + 1,
-        .stack_id = (uint32_t)(which >= B_LIST1 && which <= B_LIST3 ? 77 : which + 100)};
+    board->blocks[which] =
+        (struct wh_heap_node){.address = (uintptr_t)p & WH_ADDRESS_MASK,
+                              .size = size,
+                              .allocation_id = (uint64_t)which + 1,
+                              .stack_id = which >= B_LIST1 && which <= B_LIST3 ? 77
+                                          : which >= B_ROW1                    ? 80
+                                          : which >= B_NODE1                   ? 79
+                                          : which >= B_STRING1                 ? 78
+                                                               : (uint32_t)which + 100};
     return p;
 }
 
@@ -217,6 +233,16 @@ static void lay_out(void) {
         *previous = p + 40;
         previous = (void **)(void *)(p + 40);
     }
+    for (int i = 0; i < 6; i++) {
+        strings[i] = (char *)take(B_STRING1 + i, 40, 32) + 3;
+        children[i] = (uintptr_t)take(B_NODE1 + i, 48, 32);
+        parents[i] = children[i] | 1;
+    }
+    for (int i = 0; i < 6; i++)
+        row[i] = take(B_ROW1 + i, 16, 0);
+    arena_next += 32;
+    pair.one = take(B_PAIR1, 48, 0);
+    pair.two = take(B_PAIR2, 48, 32);
     p = take(B_COOKIE, 8 + 10 * 12, 32);
     *(uint64_t *)(void *)p = 10;
     cookie_holder = p + 8;
@@ -456,6 +482,40 @@ static void disguised_pointers_are_weak_edges(void **state) {
     assert_int_equal(edge_to(B_PACKED)->evidence, WH_EVIDENCE_UNALIGNED);
 }
 
+static void odd_offsets_that_all_have_are_no_tags(void **state) {
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        assert_held_at(B_STRING1 + i, (void *)&strings[i], WH_ROOT_GLOBAL, WH_EDGE_REASONED);
+        assert_int_equal(edge_to(B_STRING1 + i)->evidence, WH_EVIDENCE_OFFSET);
+        assert_int_equal(edge_to(B_STRING1 + i)->to_offset, 3);
+    }
+}
+
+static void tags_on_what_others_refer_to_stay_tags(void **state) {
+    (void)state;
+    unsigned tags = 0;
+    for (uint64_t k = 0; k < heap.edge_count; k++)
+        for (int i = 0; i < 6; i++)
+            if (heap.edges[k].to == node_of(B_NODE1 + i) && heap.edges[k].to_offset == 1) {
+                assert_int_equal(heap.edges[k].edge_class, WH_EDGE_TAGGED);
+                tags++;
+            }
+    assert_int_equal(tags, 6);
+}
+
+/* Each address is also the end of the block before, as with allocators that leave no gap. */
+static void an_array_of_neighbours_holds_each(void **state) {
+    (void)state;
+    for (int i = 0; i < 6; i++)
+        assert_held_at(B_ROW1 + i, (void *)&row[i], WH_ROOT_GLOBAL, WH_EDGE_START);
+}
+
+static void what_may_be_an_end_holds_weakly(void **state) {
+    (void)state;
+    assert_held_at(B_PAIR2, (void *)&pair.two, WH_ROOT_GLOBAL, WH_EDGE_TAGGED);
+    assert_int_equal(edge_to(B_PAIR2)->evidence, WH_EVIDENCE_OR_END);
+}
+
 static void next_chunks_header_is_no_reference(void **state) {
     (void)state;
     const struct wh_heap_edge *e = edge_to(B_HEADER);
@@ -533,6 +593,10 @@ int main(void) {
         cmocka_unit_test(unreferenced_block_has_no_edge),
         cmocka_unit_test(end_pointer_does_not_hold_the_neighbour),
         cmocka_unit_test(disguised_pointers_are_weak_edges),
+        cmocka_unit_test(odd_offsets_that_all_have_are_no_tags),
+        cmocka_unit_test(tags_on_what_others_refer_to_stay_tags),
+        cmocka_unit_test(an_array_of_neighbours_holds_each),
+        cmocka_unit_test(what_may_be_an_end_holds_weakly),
         cmocka_unit_test(next_chunks_header_is_no_reference),
         cmocka_unit_test(what_the_copy_does_not_show_is_said),
         cmocka_unit_test(intrusive_list_is_reasoned_by_its_offset),

@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/string.h"
 #include "record/snapshot/extract.h"
 
 #define OFFSET_HITS_MIN   2u /* targets of one creator hit at one offset: no accident any more */
+#define ODD_HITS_MIN      4u /* at one that no pointer to a field has, and */
+#define ODD_SHARE         4u /* of those of one creator and size, one in so many */
 #define CONTENT_READS_MAX 200000u
 
 struct length {
@@ -98,10 +101,16 @@ bool wh_classify(const struct wh_extract *x, const struct wh_candidate *c,
 
 /* --- second look --- */
 
-/* A (creator, offset) pair and how many edges hit it; open addressing. */
-struct offset_count {
+/* How many blocks are hit at an offset; open addressing. */
+struct offset_key {
     uint64_t offset;
-    uint32_t stack_id, hits, last_node;
+    uint32_t stack_id;
+    uint32_t size_class; /* 0 = of any size */
+};
+
+struct offset_count {
+    struct offset_key key;
+    uint32_t hits, last_node;
 };
 
 struct offset_table {
@@ -109,12 +118,15 @@ struct offset_table {
     size_t mask, used;
 };
 
-static struct offset_count *offset_slot(struct offset_table *t, uint32_t stack_id,
-                                        uint64_t offset) {
-    uint64_t hash = (offset * 0x9e3779b97f4a7c15ull) ^ (stack_id * 0xff51afd7ed558ccdull);
+static bool is_key(const struct offset_key *a, const struct offset_key *b) {
+    return a->offset == b->offset && a->stack_id == b->stack_id && a->size_class == b->size_class;
+}
+
+static struct offset_count *offset_slot(const struct offset_table *t, struct offset_key key) {
+    uint64_t hash = (key.offset * 0x9e3779b97f4a7c15ull) ^ (key.stack_id * 0xff51afd7ed558ccdull) ^
+                    (key.size_class * 0xc4ceb9fe1a85ec53ull);
     for (size_t i = (hash ^ hash >> 29) & t->mask;; i = (i + 1) & t->mask)
-        if (t->slots[i].hits == 0 ||
-            (t->slots[i].stack_id == stack_id && t->slots[i].offset == offset))
+        if (t->slots[i].hits == 0 || is_key(&t->slots[i].key, &key))
             return &t->slots[i];
 }
 
@@ -125,7 +137,7 @@ static bool offset_grow(struct offset_table *t) {
         return false;
     for (size_t i = 0; i <= t->mask; i++)
         if (t->slots[i].hits)
-            *offset_slot(&bigger, t->slots[i].stack_id, t->slots[i].offset) = t->slots[i];
+            *offset_slot(&bigger, t->slots[i].key) = t->slots[i];
     free(t->slots);
     *t = bigger;
     return true;
@@ -135,22 +147,46 @@ static bool is_open_question(const struct wh_heap_edge *e) {
     return e->edge_class == WH_EDGE_INTERIOR;
 }
 
+/* A tag, or an odd place inside? */
+static bool is_odd(const struct wh_heap_edge *e) {
+    return e->to_offset % 8 &&
+           (e->edge_class == WH_EDGE_INTERIOR ||
+            (e->edge_class == WH_EDGE_TAGGED && e->evidence == WH_EVIDENCE_LOW_TAG));
+}
+
+#define NODE_REFERS  1u /* it has references of its own */
+#define NODE_STARTED 2u /* something refers to its first byte */
+
 /* What only all edges together can tell. */
 struct overview {
     struct offset_table offsets; /* interior offsets that blocks of one creator are hit at */
-    uint8_t *refers;             /* per node: it has references of its own */
+    uint8_t *nodes;              /* NODE_... */
+    uint64_t *odd;               /* edges that are odd, as indices */
+    size_t odd_count, odd_room;
 };
 
 static bool has_creator(const struct wh_heap *h, const struct wh_heap_edge *e) {
     return h->nodes[e->to].stack_id != 0;
 }
 
-static void count_offset(struct overview *o, const struct wh_heap *h,
-                         const struct wh_heap_edge *e) {
-    uint32_t stack_id = h->nodes[e->to].stack_id;
-    struct offset_count *slot = offset_slot(&o->offsets, stack_id, e->to_offset);
+static struct offset_key offset_key(const struct wh_heap *h, const struct wh_heap_edge *e) {
+    return (struct offset_key){e->to_offset, h->nodes[e->to].stack_id, 0};
+}
+
+#define ALL_ODD UINT64_MAX /* as an offset: each odd one */
+
+static struct offset_key odd_key(const struct wh_heap *h, const struct wh_heap_edge *e,
+                                 uint64_t offset) {
+    const struct wh_heap_node *n = &h->nodes[e->to];
+    return (struct offset_key){offset, n->stack_id, (uint32_t)((n->size + 15) / 16 + 1)};
+}
+
+static void count_offset(struct overview *o, const struct wh_heap_edge *e, struct offset_key key) {
+    if (!o->offsets.slots)
+        return;
+    struct offset_count *slot = offset_slot(&o->offsets, key);
     if (slot->hits == 0) {
-        *slot = (struct offset_count){e->to_offset, stack_id, 1, e->to};
+        *slot = (struct offset_count){key, 1, e->to};
         if (++o->offsets.used * 2 > o->offsets.mask && !offset_grow(&o->offsets)) {
             free(o->offsets.slots); /* no memory: no offset is consistent */
             o->offsets.slots = NULL;
@@ -161,27 +197,67 @@ static void count_offset(struct overview *o, const struct wh_heap *h,
     }
 }
 
+static bool add_odd(struct overview *o, uint64_t edge) {
+    if (wh_array_reserve(&o->odd, &o->odd_room, o->odd_count + 1, sizeof *o->odd) < 0)
+        return false;
+    o->odd[o->odd_count++] = edge;
+    return true;
+}
+
 static bool look_over(const struct wh_heap *h, struct overview *o) {
     *o = (struct overview){.offsets = {.mask = 1023}};
     o->offsets.slots = calloc(o->offsets.mask + 1, sizeof *o->offsets.slots);
-    o->refers = calloc(h->node_count ? h->node_count : 1, 1);
-    if (!o->refers)
+    o->nodes = calloc(h->node_count ? h->node_count : 1, 1);
+    if (!o->nodes)
         return false;
     for (uint64_t i = 0; i < h->edge_count; i++) {
         const struct wh_heap_edge *e = &h->edges[i];
         if (!(e->from & WH_FROM_ROOT) && e->edge_class >= WH_EDGE_INTERIOR)
-            o->refers[e->from] = 1;
-        if (is_open_question(e) && o->offsets.slots && has_creator(h, e))
-            count_offset(o, h, e);
+            o->nodes[e->from] |= NODE_REFERS;
+        if (e->edge_class >= WH_EDGE_START)
+            o->nodes[e->to] |= NODE_STARTED;
+        if (!has_creator(h, e))
+            continue;
+        if (is_odd(e) && !add_odd(o, i))
+            return false;
+        if (is_open_question(e))
+            count_offset(o, e, offset_key(h, e));
+    }
+    /* A tag is on a pointer to what others point at without one; where nothing ever refers to the
+     * first byte, an odd offset is where the object begins behind its header. */
+    for (size_t i = 0; i < o->odd_count; i++) {
+        const struct wh_heap_edge *e = &h->edges[o->odd[i]];
+        if (o->nodes[e->to] & NODE_STARTED)
+            continue;
+        count_offset(o, e, odd_key(h, e, e->to_offset));
+        count_offset(o, e, odd_key(h, e, ALL_ODD));
     }
     return true;
 }
 
+static void release(struct overview *o) {
+    free(o->offsets.slots);
+    free(o->nodes);
+    free(o->odd);
+}
+
 /* Offsets that many blocks of one creator are hit at: container_of, wrapper headers. */
-static void reason_by_offset(struct overview *o, const struct wh_heap *h, struct wh_heap_edge *e) {
-    if (!is_open_question(e) || !o->offsets.slots || e->to_offset % 8 || !has_creator(h, e))
-        return;
-    if (offset_slot(&o->offsets, h->nodes[e->to].stack_id, e->to_offset)->hits >= OFFSET_HITS_MIN) {
+static bool is_usual(const struct overview *o, const struct wh_heap *h,
+                     const struct wh_heap_edge *e) {
+    if (!o->offsets.slots || !has_creator(h, e))
+        return false;
+    if (is_odd(e)) {
+        uint32_t hits = offset_slot(&o->offsets, odd_key(h, e, e->to_offset))->hits;
+        return hits >= ODD_HITS_MIN &&
+               hits >= offset_slot(&o->offsets, odd_key(h, e, ALL_ODD))->hits / ODD_SHARE;
+    }
+    return is_open_question(e) &&
+           offset_slot(&o->offsets, offset_key(h, e))->hits >= OFFSET_HITS_MIN;
+}
+
+static void reason_by_offset(const struct overview *o, const struct wh_heap *h,
+                             struct wh_heap_edge *e) {
+    if (is_usual(o, h, e)) {
         e->edge_class = WH_EDGE_REASONED;
         e->evidence = WH_EVIDENCE_OFFSET;
     }
@@ -191,7 +267,7 @@ static void reason_by_offset(struct overview *o, const struct wh_heap *h, struct
  * has elements, and how large they are nobody said. */
 static void doubt_length(const struct overview *o, struct wh_heap_edge *e) {
     if ((e->evidence == WH_EVIDENCE_PTR_LEN || e->evidence == WH_EVIDENCE_IOVEC) &&
-        o->refers[e->to])
+        (o->nodes[e->to] & NODE_REFERS))
         e->visible = 0;
 }
 
@@ -236,7 +312,7 @@ void wh_classify_all(struct wh_extract *x) {
     struct overview o;
     uint32_t reads = 0;
     if (!look_over(h, &o)) {
-        free(o.offsets.slots);
+        release(&o);
         x->failed = true;
         return;
     }
@@ -251,8 +327,7 @@ void wh_classify_all(struct wh_extract *x) {
             reads++;
         }
     }
-    free(o.offsets.slots);
-    free(o.refers);
+    release(&o);
     if (reads == CONTENT_READS_MAX)
         wh_snapshot_caveat(x->figures,
                            "interior references beyond the first %u were not examined closely",

@@ -77,6 +77,24 @@ static uint32_t find_ended(const struct wh_extract *x, const struct wh_candidate
     return near ? node : WH_NO_NODE;
 }
 
+/* Of a value that is one node's end and the next one's start, as with allocators that leave no gap:
+ * what does it mean? A full range has its end twice; addresses of nodes on both sides make it one
+ * of an array; else nobody knows. */
+enum meaning { IS_END, IS_START, IS_EITHER };
+
+static enum meaning meaning_of(const struct wh_extract *x, const struct wh_candidate *c,
+                               uint32_t ended, uint32_t before) {
+    uint64_t beside[2] = {c->has_after ? c->after : 0, c->has_before > 1 ? c->before2 : 0};
+    if (ended == before || beside[0] == c->value || (c->has_before && c->before == c->value))
+        return IS_END;
+    for (int i = 0; i < 2; i++) {
+        uint32_t node = beside[i] ? wh_index_find(&x->index, beside[i]) : WH_NO_NODE;
+        if (node != WH_NO_NODE && node != ended && x->heap->nodes[node].address == beside[i])
+            return IS_START;
+    }
+    return IS_EITHER;
+}
+
 /* A pointer in packed data: weak evidence, so only exact starts count. */
 static void take_unaligned(struct scanner *s, uint32_t from, uint64_t slot, uint64_t from_offset,
                            uint32_t before) {
@@ -126,7 +144,8 @@ static void take_word(struct scanner *s, uint32_t from, uint64_t origin, uint64_
         }
     }
     uint32_t ended = raw == c.value ? find_ended(x, &c, before) : WH_NO_NODE;
-    c.node = ended != WH_NO_NODE ? ended : wh_index_covering(&x->index, c.value, before);
+    enum meaning meaning = ended != WH_NO_NODE ? meaning_of(x, &c, ended, before) : IS_START;
+    c.node = meaning == IS_END ? ended : wh_index_covering(&x->index, c.value, before);
     if (c.node == WH_NO_NODE && (c.value & 7)) { /* a tag beyond the end of a tiny block */
         c.node = wh_index_find(&x->index, c.value & ~7ull);
         if (c.node != WH_NO_NODE && x->heap->nodes[c.node].address != (c.value & ~7ull))
@@ -147,6 +166,11 @@ static void take_word(struct scanner *s, uint32_t from, uint64_t origin, uint64_
             return;
         edge->edge_class = WH_EDGE_TAGGED;
         edge->evidence = WH_EVIDENCE_HIGH_TAG;
+        edge->visible = 0;
+    }
+    if (meaning == IS_EITHER) {
+        edge->edge_class = WH_EDGE_TAGGED;
+        edge->evidence = WH_EVIDENCE_OR_END;
         edge->visible = 0;
     }
     edge->from = from;
