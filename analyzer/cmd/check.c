@@ -5,6 +5,7 @@
 #include "analyzer/check/check.h"
 #include "analyzer/check/sarif.h"
 #include "base/string.h"
+#include "base/units.h"
 #include "command.h"
 
 static const char *const format_words[] = {"text", "json", "csv", "sarif", NULL};
@@ -42,11 +43,15 @@ static int query_findings(struct wh_store *store, struct wh_query **ret_query,
         store,
         "SELECT f.severity, f.rule, f.creator, f.holder, f.bytes, f.objects, f.evidence, f.advice,"
         "       f.snapshot_id, p.pid, p.exe,"
-        "       CASE WHEN (SELECT count(*) FROM process) > 1 THEN p.exe || ', pid ' || p.pid END"
+        "       CASE WHEN (SELECT count(*) FROM process) > 1 THEN p.exe || ', pid ' || p.pid END,"
+        "       row_number() OVER alike, count(*) OVER rest, sum(f.bytes) OVER rest"
         " FROM finding f LEFT JOIN snapshot s ON s.id = f.snapshot_id"
         "  LEFT JOIN process p ON p.id = s.process_id"
+        " WINDOW alike AS (PARTITION BY f.severity, f.rule"
+        "  ORDER BY f.bytes DESC, f.creator, f.holder, f.rowid),"
+        " rest AS (alike ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)"
         " ORDER BY instr('error   warning info', f.severity), f.bytes DESC, f.rule, f.creator,"
-        "  f.holder",
+        "  f.holder, f.rowid",
         ret_query, error);
 }
 
@@ -57,15 +62,35 @@ static const char *title_of(const struct wh_rules *rules, const char *name) {
     return name;
 }
 
-/* Text for people: a paragraph a finding. */
+#define INFOS_SHOWN 3 /* of a rule in text: a tree of a hundred shells has the same one in each */
+
+/* Text for people: is the finding one that is only counted? Says so once for all of its rule. */
+static int is_folded(const struct wh_query *q, struct wh_output *out, const char *title) {
+    int64_t place = wh_query_int(q, 12);
+    if (place <= INFOS_SHOWN || strcmp(wh_query_text(q, 0), "info") != 0)
+        return 0;
+    char count[WH_UNITS_TEXT], bytes[WH_UNITS_TEXT];
+    if (place == INFOS_SHOWN + 1) {
+        wh_output_say(out, "%s", "");
+        wh_output_say(out, "info: %s: %s more, %s in all; --format=json lists them", title,
+                      wh_format_count(count, wh_query_int(q, 13)),
+                      wh_format_bytes(bytes, wh_query_int(q, 14)));
+    }
+    return 1;
+}
+
+/* A paragraph a finding. */
 static int print_text(struct wh_query *q, const struct wh_rules *rules, size_t rules_run,
                       struct wh_output *out, struct wh_error *error) {
     int step, found = 0;
     char clean[2048];
     while ((step = wh_query_step(q, error)) > 0) {
         struct wh_text line = {0};
-        wh_text_printf(&line, "%s: %s (%s)", wh_query_text(q, 0),
-                       title_of(rules, wh_query_text(q, 1)), wh_query_text(q, 1));
+        const char *title = title_of(rules, wh_query_text(q, 1));
+        found++;
+        if (is_folded(q, out, title))
+            continue;
+        wh_text_printf(&line, "%s: %s (%s)", wh_query_text(q, 0), title, wh_query_text(q, 1));
         wh_output_title(out, line.data ? line.data : "");
         wh_text_release(&line);
         static const struct {
@@ -79,7 +104,6 @@ static int print_text(struct wh_query *q, const struct wh_rules *rules, size_t r
                 wh_output_say(out, "  %-10s  %s", parts[i].label,
                               wh_text_sanitize(clean, sizeof clean, text, strlen(text)));
         }
-        found++;
     }
     if (step == 0 && !found)
         wh_output_say(out, "nothing found: %zu rule%s looked", rules_run,

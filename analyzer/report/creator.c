@@ -13,7 +13,8 @@
 #include "base/units.h"
 #include "report.h"
 
-#define PROCESSES_SHOWN 5 /* text without --process: the ones with the largest peaks */
+#define PROCESSES_SHOWN   5         /* text without --process: the ones with the largest peaks */
+#define PEAK_WORTH_A_LOOK (1 << 20) /* bytes; below, nobody misses who held the peak */
 
 /* One question: ?1 process, ?2 moment, ?3 at_ns, ?4 limit. Rows: creator, objects, bytes, share. */
 struct question {
@@ -199,54 +200,94 @@ int wh_report_creators(struct wh_store *store, const struct wh_report_options *o
 /* --- creator against holder ---------------------------------------------------------------------
  */
 
+/* One snapshot of each process, of those with the largest peaks: ?1 = one process or 0; ?2 = at
+ * most. */
+#define SHOWN                                                                                      \
+    " s.id IN (SELECT s.id FROM snapshot s JOIN process p ON p.id = s.process_id"                  \
+    " WHERE s.id IN (" WH_SHOWN_SNAPSHOTS(                                                         \
+        "held_bytes IS NOT NULL") ")"                                                              \
+                                  " AND (?1 = 0 OR p.id = ?1) ORDER BY p.peak_bytes DESC, p.id "   \
+                                  "LIMIT ?2) "
+
 static const char gap_sql[] =
     "SELECT g.snapshot_id, s.process_id, g.bytes,"
     " 1.0 * g.bytes / nullif(" WH_FOUND_BYTES ", 0), g.objects, g.hidden, g.creator, g.holder"
-    " FROM gap g JOIN snapshot s ON s.id = g.snapshot_id" WH_FOUND_JOIN
-    " WHERE s.id IN (" WH_SHOWN_SNAPSHOTS(
-        "held_bytes IS NOT NULL") ")"
-                                  " AND (?1 = 0 OR s.process_id = ?1)"
-                                  " AND NOT (?3 AND " WH_IS_RUNTIME(
-                                      "g.holder") " AND g.bytes < " WH_RUNTIME_BYTES ")"
-                                                  " ORDER BY g.bytes DESC, g.objects DESC, "
-                                                  "g.creator, g.holder LIMIT ?2";
+    " FROM gap g JOIN snapshot s ON s.id = g.snapshot_id" WH_FOUND_JOIN " WHERE" SHOWN
+    "AND NOT (?4 AND " WH_IS_RUNTIME(
+        "g.holder") " AND g.bytes < " WH_RUNTIME_BYTES ")"
+                    " ORDER BY g.bytes DESC, g.objects DESC, g.creator, g.holder LIMIT ?3";
+
+static const char snapshots_sql[] =
+    "SELECT s.id, process_id, reason, at_ns, held_bytes, lost_bytes, coalesce(shared_bytes, 0),"
+    " 1.0 * gap_bytes / nullif(held_bytes, 0), s.live_bytes, p.peak_bytes"
+    " FROM snapshot s JOIN process p ON p.id = s.process_id WHERE" SHOWN
+    "ORDER BY p.peak_bytes DESC, s.id";
+
+static int open_of_shown(struct wh_store *store, const char *sql, int64_t process_id,
+                         int64_t processes, struct wh_query **ret_query, struct wh_error *error) {
+    int rc = wh_query_open(store, sql, ret_query, error);
+    if (rc)
+        return rc;
+    wh_query_bind_int(*ret_query, 1, process_id);
+    wh_query_bind_int(*ret_query, 2, processes);
+    return 0;
+}
 
 /* "snapshot 1 of process 1 (exit, at 1.23 s, 98 % of its peak): 412 MiB held, 1 MiB lost,
  * attribution gap 0.93". */
-static int say_snapshots(struct wh_store *store, const struct wh_report_options *options,
-                         struct wh_output *out, int *ret_count, struct wh_error *error) {
+static void say_snapshot(struct wh_output *out, const struct wh_query *q) {
+    char at[WH_UNITS_TEXT], held[WH_UNITS_TEXT], lost[WH_UNITS_TEXT], shared[WH_UNITS_TEXT];
+    char reason[64];
+    const char *word = wh_query_text(q, 2);
+    wh_text_sanitize(reason, sizeof reason, word ? word : "", word ? strlen(word) : 0);
+    wh_output_say(
+        out,
+        "snapshot %lld of process %lld (%s, at %s, %d %% of its peak): %s held, of "
+        "which %s shared; %s lost; attribution gap %.2f",
+        (long long)wh_query_int(q, 0), (long long)wh_query_int(q, 1), reason,
+        wh_format_ns(at, wh_query_int(q, 3)), wh_percent(wh_query_int(q, 8), wh_query_int(q, 9)),
+        wh_format_bytes(held, wh_query_int(q, 4)), wh_format_bytes(shared, wh_query_int(q, 6)),
+        wh_format_bytes(lost, wh_query_int(q, 5)), wh_query_real(q, 7));
+}
+
+/* The largest process first; *ret_count: how many. What no snapshot shows is said: the first
+ * process's peak when it was over, the snapshots of smaller processes. */
+static int say_snapshots(struct wh_store *store, int64_t process_id, struct wh_output *out,
+                         int *ret_count, struct wh_error *error) {
     struct wh_query *q;
-    int rc = wh_query_open(
-        store,
-        "SELECT s.id, process_id, reason, at_ns, held_bytes, lost_bytes,"
-        " coalesce(shared_bytes, 0), 1.0 * gap_bytes / nullif(held_bytes, 0),"
-        " s.live_bytes, p.peak_bytes FROM snapshot s"
-        " JOIN process p ON p.id = s.process_id WHERE s.id IN (" WH_SHOWN_SNAPSHOTS(
-            "held_bytes IS NOT NULL") ")"
-                                      " AND (?1 = 0 OR process_id = ?1) ORDER BY s.id",
-        &q, error);
+    int64_t live = 0, peak = 0, total = 0;
+    int rc = open_of_shown(store, snapshots_sql, process_id, PROCESSES_SHOWN, &q, error);
     if (rc)
         return rc;
-    wh_query_bind_int(q, 1, options->process_id);
-    while ((rc = wh_query_step(q, error)) == 1) {
-        ++*ret_count;
-        char at[WH_UNITS_TEXT], held[WH_UNITS_TEXT], lost[WH_UNITS_TEXT], shared[WH_UNITS_TEXT];
-        char reason[64];
-        const char *word = wh_query_text(q, 2);
-        wh_text_sanitize(reason, sizeof reason, word ? word : "", word ? strlen(word) : 0);
-        wh_output_say(out,
-                      "snapshot %lld of process %lld (%s, at %s, %d %% of its peak): %s held, of "
-                      "which %s shared; %s "
-                      "lost; attribution gap %.2f",
-                      (long long)wh_query_int(q, 0), (long long)wh_query_int(q, 1), reason,
-                      wh_format_ns(at, wh_query_int(q, 3)),
-                      wh_percent(wh_query_int(q, 8), wh_query_int(q, 9)),
-                      wh_format_bytes(held, wh_query_int(q, 4)),
-                      wh_format_bytes(shared, wh_query_int(q, 6)),
-                      wh_format_bytes(lost, wh_query_int(q, 5)), wh_query_real(q, 7));
+    for (; (rc = wh_query_step(q, error)) == 1; ++*ret_count) {
+        if (!*ret_count) {
+            live = wh_query_int(q, 8);
+            peak = wh_query_int(q, 9);
+        }
+        say_snapshot(out, q);
     }
     wh_query_close(q);
-    return rc;
+    if (rc < 0 || process_id)
+        return rc;
+    rc = wh_query_open(store, "SELECT count(DISTINCT process_id) FROM snapshot", &q, error);
+    if (rc)
+        return rc;
+    rc = wh_query_step(q, error);
+    total = rc > 0 ? wh_query_int(q, 0) : 0;
+    wh_query_close(q);
+    if (total > *ret_count)
+        wh_output_say(out,
+                      "These processes had the largest peaks; `whoholds snapshots` lists the "
+                      "snapshots of %lld more.",
+                      (long long)(total - *ret_count));
+    char text[WH_UNITS_TEXT];
+    if (peak > 2 * live && peak >= PEAK_WORTH_A_LOOK)
+        wh_output_say(
+            out,
+            "The largest process had let go of most when its snapshot was taken: `whoholds "
+            "record --snapshot=peak` shows who holds its peak of %s.",
+            wh_format_bytes(text, peak));
+    return rc < 0 ? rc : 0;
 }
 
 int wh_report_gap(struct wh_store *store, const struct wh_report_options *options,
@@ -262,18 +303,18 @@ int wh_report_gap(struct wh_store *store, const struct wh_report_options *option
         {"holder", WH_COLUMN_TEXT, "held by", 100},
     };
     struct wh_query *q;
-    int rc = wh_query_open(store, gap_sql, &q, error);
+    int rows = 0, is_text = out->format == WH_FORMAT_TEXT, skip = 0;
+    int rc = open_of_shown(store, gap_sql, options->process_id,
+                           is_text ? PROCESSES_SHOWN : INT64_MAX, &q, error);
     if (rc)
         return rc;
-    int rows = 0, is_text = out->format == WH_FORMAT_TEXT, skip = 0;
-    wh_query_bind_int(q, 1, options->process_id);
-    wh_query_bind_int(q, 2, options->limit);
-    wh_query_bind_int(q, 3, is_text); /* people look for the runtime's own in `whoholds gap` */
+    wh_query_bind_int(q, 3, options->limit);
+    wh_query_bind_int(q, 4, is_text); /* people look for the runtime's own in `whoholds gap` */
     while ((rc = wh_query_step(q, error)) == 1) {
         if (!rows++) {
             wh_output_title(out, "Creator against holder, at one snapshot of each process");
             int snapshots = 0;
-            rc = say_snapshots(store, options, out, &snapshots, error);
+            rc = say_snapshots(store, options->process_id, out, &snapshots, error);
             if (rc < 0)
                 break;
             skip = is_text && snapshots == 1 ? 2 : 0; /* one snapshot was just named */

@@ -37,11 +37,16 @@ check_eq "$(id exit)" "$(shown --snapshot="$(id exit)")" "what gap shows with a 
 for command in gap holders pins leaks "path --creator=peak_make" "whatif --drop=ring"; do
     read -ra words <<<"$command"
     timeout 60 "$WHOHOLDS" "${words[@]}" "$TMP/t.db" >"$TMP/out"
-    grep -Eq "^Snapshot: +$(id peak) of 2, peak, at .*, [0-9]+ % of the process's peak" "$TMP/out" ||
+    grep -Eq "^Snapshot: +$(id peak) of t_peak, pid [0-9]+ \(peak, at .*, [0-9]+ % of its peak of .*; one of 2" "$TMP/out" ||
         fail "$command does not say which snapshot it shows: $(head -2 "$TMP/out")"
 done
 timeout 60 "$WHOHOLDS" report "$TMP/t.db" >"$TMP/out"
 grep -Eq "snapshot $(id peak) of process .*\(peak, at .*, [0-9]+ % of its peak" "$TMP/out" || fail "report: $(grep snapshot "$TMP/out")"
+
+# What a snapshot cannot show is said: most was freed before it, and how to see it.
+peak exit 8000 20 50
+timeout 60 "$WHOHOLDS" report "$TMP/t.db" >"$TMP/out"
+grep -q 'let go of most.*--snapshot=peak.*peak of 7.9 MiB' "$TMP/out" || fail "no word of the peak: $(grep -A3 snapshot "$TMP/out")"
 
 # A program that ends above all it had: the last one is the highest too.
 peak exit,peak 20 0 1000

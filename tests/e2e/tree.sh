@@ -53,3 +53,18 @@ check_ge 4 "$(q "$TMP/w.db" "SELECT count(DISTINCT pid) FROM process")" "process
 # --no-children stays with the first process.
 timeout 60 "$WHOHOLDS" record -q --force --no-children -o "$TMP/n.db" -- "$TMP/wrapper" >/dev/null || true
 check_eq 1 "$(q "$TMP/n.db" "SELECT count(DISTINCT pid) FROM process")" "processes with --no-children"
+
+# A tree of many: people see its largest processes, and how many they do not see; machines see all. What is
+# the same little thing in each is told three times and counted.
+# shellcheck disable=SC2016 # expanded by the recorded shell
+timeout 60 "$WHOHOLDS" record -q --force -o "$TMP/m.db" -- bash -c 'for i in 1 2 3 4 5 6 7 8; do "$1" >"$2"; done' bash "$PROGRAMS/truth_08_cycle" "$TMP/out"
+timeout 60 "$WHOHOLDS" report "$TMP/m.db" >"$TMP/report"
+check_eq 5 "$(grep -c '^snapshot [0-9]' "$TMP/report")" "snapshots in the report of nine processes"
+grep -q "lists the snapshots of 4 more" "$TMP/report" || fail "the others are not counted: $(grep -A8 'Creator against' "$TMP/report")"
+check_eq 9 "$(timeout 60 "$WHOHOLDS" report --limit 1000 --format json "$TMP/m.db" | python3 -c 'import json, sys; print(len({row["snapshot_id"] for row in json.load(sys.stdin)["gap"]}))')" \
+    "snapshots in its machine form"
+timeout 60 "$WHOHOLDS" check "$TMP/m.db" >"$TMP/check" || true
+infos=$(timeout 60 "$WHOHOLDS" check --format csv "$TMP/m.db" | grep -c '^info,lost,' || true)
+check_ge 8 "$infos" "blocks lost in each"
+check_eq 3 "$(grep -c '^info: .*(lost)$' "$TMP/check")" "told of them"
+grep -q "^info: .*: $((infos - 3)) more, .* in all" "$TMP/check" || fail "the others are not counted: $(grep '^info' "$TMP/check")"
