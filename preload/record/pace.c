@@ -25,8 +25,8 @@
 #include "wire/sys.h"
 
 #define GROW_BLOCKS 64u
-#define TICK_NS     10000000u  /* the watch looks at the room so often */
-#define EARLY_NS    100000000u /* before that it is not worth it */
+#define TICK_NS     10000000u /* the watch looks at the room so often */
+#define EARLY_NS    30000000u /* before that it is not worth it */
 
 /* --- room
  * ------------------------------------------------------------------------------------------- */

@@ -290,12 +290,18 @@ static void report_status(struct wh_recorder *r, uint64_t now_ns) {
     r->last_status_ns = now_ns;
 }
 
+static void judge_pace(struct wh_recorder *r) {
+    atomic_store(&r->pace.is_leisurely,
+                 r->running && !r->is_dying && !r->is_asked && !r->snap_count && !r->stopped);
+}
+
 static void poll_once(struct wh_recorder *r) {
     uint64_t now_ticks = wh_recorder_now(r), now_ns = wh_monotonic_ns();
     uint32_t bell = atomic_load(&r->session->bell);
     r->poll_bytes = 0;
     atomic_fetch_add_explicit(&r->session->recorder_beat, 1, memory_order_relaxed);
     wh_recorder_discover(r);
+    judge_pace(r); /* a burst right at the start may keep pairing busy for long */
     wh_recorder_drain(r);
     wh_recorder_pair(r);
     wh_recorder_snapshots(r);
@@ -314,8 +320,7 @@ static void poll_once(struct wh_recorder *r) {
                  r->content)) /* short: a reader sees no half-written file if we die */
         wh_content_commit(r->content);
     stop_recording(r);
-    atomic_store(&r->pace.is_leisurely,
-                 r->running && !r->is_dying && !r->is_asked && !r->snap_count && !r->stopped);
+    judge_pace(r);
     atomic_store(&r->pace.bell_answered, bell);
 }
 
