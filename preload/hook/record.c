@@ -12,7 +12,9 @@
  * Fences. A free's stamp needs none: the counter was read before the instruction retired, and no
  * later store is seen by another thread before that; so it lies before the block can be given out
  * again. An allocation's does: without one the counter could be read before the loads that show
- * another thread's free.
+ * another thread's free. Nor does an allocation's while there has only been one thread with events
+ * (is_alone): what it reads early could only lie before its own record, which writing forbids. It
+ * is asked after the real call: who freed the block there had a state, and a number, before.
  *
  * An event that finds no room is counted, and the count is said in the stream at the next chance.
  */
@@ -32,6 +34,17 @@ static void commit(struct wh_thread *t) {
 WH_INLINE void set_busy(struct wh_thread *t) {
     atomic_store_explicit(&t->block->busy, 1, memory_order_relaxed);
     __asm__ volatile("" ::: "memory");
+}
+
+WH_INLINE int is_alone(void) {
+    return atomic_load_explicit(&wh_process.next_serial, memory_order_acquire) == 2;
+}
+
+/* After the real call of an allocation. */
+WH_INLINE uint64_t stamp(void) {
+    if (!is_alone())
+        wh_ticks_fence();
+    return wh_ticks();
 }
 
 void wh_record_lost(struct wh_thread *t) {
@@ -133,8 +146,7 @@ void wh_record_alloc(struct wh_thread *t, uint32_t kind, const void *block, size
     struct wh_writer *w = &t->writer;
     set_busy(t);
     t->stamp_late = 0;
-    wh_ticks_fence();
-    uint64_t ticks = wh_ticks();
+    uint64_t ticks = stamp();
     uint32_t stack = wh_unwind(t, frame);
     if (WH_UNLIKELY(t->stamp_late)) {
         if (!room(t)) {
@@ -142,8 +154,7 @@ void wh_record_alloc(struct wh_thread *t, uint32_t kind, const void *block, size
             return;
         }
         set_busy(t);
-        wh_ticks_fence();
-        ticks = wh_ticks();
+        ticks = stamp();
     }
     uint8_t *p = put_tag(w->cursor, (uintptr_t)block, 0, WH_EV_ALLOC, kind);
     p = put_dt(w, p, ticks);
@@ -205,8 +216,7 @@ void wh_record_realloc_end(struct wh_thread *t, struct wh_realloc begun, uint32_
         return;
     }
     struct wh_writer *w = &t->writer;
-    wh_ticks_fence();
-    uint64_t ticks = wh_ticks();
+    uint64_t ticks = stamp();
     if (ticks < begun.before)
         ticks = begun.before;
     uint8_t *p = put_tag(w->cursor, old_block, (uintptr_t)block, WH_EV_REALLOC, kind);

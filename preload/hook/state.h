@@ -84,10 +84,10 @@ struct wh_tail {
 /* A run of frames from a node on, as one entry: the indices of up to nine rules, each of which
  * stands for one code address, root side in the low bits. Equal words are equal paths, so one
  * look-up replaces one for each frame. A set is a cache line of two; what falls out of it goes into
- * its neighbour. A short process touches few pages; after many misses the cache grows to 512 KiB.
+ * its neighbour. A short process touches few pages; after many misses the cache grows to 1 MiB.
  */
 #define WH_SEGMENTS_SMALL 256u
-#define WH_SEGMENTS_LARGE 16384u
+#define WH_SEGMENTS_LARGE 32768u
 
 struct wh_path {
     uint64_t words[3]; /* three indices each; 0 = no frame */
@@ -174,7 +174,7 @@ struct wh_process {
     uint32_t uid, pid;
     uint32_t image; /* counts registrations: 1, then +1 in each fork child */
 
-    _Atomic uint32_t next_serial;
+    _Atomic uint32_t next_serial;     /* 2 = one thread has made events, none but it */
     _Atomic uint32_t may_be_filtered; /* a sandbox may end us for a system call not asked for */
     _Atomic uint32_t paused;
     _Atomic uint32_t namings;    /* how often a thread gave another one a name */
