@@ -1,4 +1,7 @@
 /* whoholds leaks: the classical leaks, live blocks that nothing refers to. */
+#include <stdlib.h>
+
+#include "analyzer/holder/holding.h"
 #include "analyzer/holder/suppress.h"
 #include "analyzer/symbol/frames.h"
 #include "base/string.h"
@@ -27,7 +30,8 @@ static const char sql[] =
     "  coalesce(s.creator, '?'), a.stack_id "
     "FROM held h JOIN allocation a ON a.id = h.allocation_id LEFT JOIN stack s ON s.id = "
     "a.stack_id "
-    "WHERE h.snapshot_id = ?1 AND h.state IN ('lost', 'lost_indirect') GROUP BY a.stack_id "
+    "WHERE h.snapshot_id = ?1 AND h.state IN ('lost', 'lost_indirect') "
+    "AND a.id NOT IN (SELECT value FROM json_each(?2)) GROUP BY a.stack_id "
     "ORDER BY 6 DESC, 1 DESC, 7";
 
 static const struct wh_column columns[] = {
@@ -42,17 +46,30 @@ static const struct wh_column columns[] = {
 };
 
 struct sums {
-    int64_t bytes, objects, hidden_bytes, hidden_stacks, stacks;
+    int64_t bytes, objects, hidden_bytes, hidden_objects, stacks;
 };
 
-static int is_suppressed(const struct wh_suppressions *s, const struct wh_frames *frames,
-                         uint32_t stack) {
-    struct wh_frame f;
-    for (size_t i = 0;
-         s->count && i < wh_frames_depth(frames, stack) && wh_frames_get(frames, stack, i, &f); i++)
-        if (wh_suppressions_match(s, f.function, f.file, f.module))
-            return 1;
-    return 0;
+/* The suppressed blocks' ids as a JSON array. */
+static int find_hidden(struct wh_call *call, struct wh_store *store, int64_t snapshot,
+                       const struct wh_suppressions *suppressions, struct wh_text *ids,
+                       struct sums *sums) {
+    struct wh_holding *h = NULL;
+    unsigned char *marks = NULL;
+    wh_text_puts(ids, "[");
+    int rc = suppressions->count ? wh_holding_open(store, snapshot, &h, &call->error) : 0;
+    if (!rc && h)
+        rc = wh_suppressed_blocks(suppressions, h, &marks, &call->error);
+    for (uint32_t b = 0; !rc && h && b < h->graph.blocks; b++) {
+        if (!marks[b] || !h->heap.nodes[b].allocation_id)
+            continue;
+        wh_text_printf(ids, "%s%llu", sums->hidden_objects++ ? "," : "",
+                       (unsigned long long)h->heap.nodes[b].allocation_id);
+        sums->hidden_bytes += (int64_t)h->heap.nodes[b].size;
+    }
+    wh_text_puts(ids, "]");
+    free(marks);
+    wh_holding_close(h);
+    return rc || !ids->failed ? rc : wh_fail(&call->error, WH_ESYSTEM, "no memory");
 }
 
 static void put_stack(struct wh_output *out, const struct wh_frames *frames, uint32_t stack) {
@@ -65,8 +82,7 @@ static void put_stack(struct wh_output *out, const struct wh_frames *frames, uin
     wh_text_release(&text);
 }
 
-static int print_rows(struct wh_call *call, struct wh_query *q,
-                      const struct wh_suppressions *suppressions, const struct wh_frames *frames,
+static int print_rows(struct wh_call *call, struct wh_query *q, const struct wh_frames *frames,
                       struct wh_output *out, struct sums *sums) {
     int64_t limit = 0;
     int rc = wh_arguments_int(&call->args, "limit", 1, INT32_MAX, &limit, &call->error);
@@ -74,11 +90,6 @@ static int print_rows(struct wh_call *call, struct wh_query *q,
     while (!rc && (rc = wh_query_step(q, &call->error)) > 0) {
         uint32_t stack = (uint32_t)wh_query_int(q, 7);
         rc = 0;
-        if (is_suppressed(suppressions, frames, stack)) {
-            sums->hidden_bytes += wh_query_int(q, 0);
-            sums->hidden_stacks++;
-            continue;
-        }
         sums->bytes += wh_query_int(q, 0);
         sums->objects += wh_query_int(q, 1);
         if (sums->stacks++ >= limit)
@@ -108,9 +119,10 @@ static void print_sums(struct wh_output *out, const struct sums *s) {
         wh_output_say(out,
                       "Nothing is lost: every live block is reachable. What is held too long is in "
                       "`whoholds gap`.\n");
-    if (s->hidden_stacks)
-        wh_output_say(out, "Suppressed: %s from %lld creator stacks.\n",
-                      wh_format_bytes(bytes, s->hidden_bytes), (long long)s->hidden_stacks);
+    if (s->hidden_objects)
+        wh_output_say(
+            out, "Suppressed: %s in %s block%s.\n", wh_format_bytes(bytes, s->hidden_bytes),
+            wh_format_count(objects, s->hidden_objects), s->hidden_objects == 1 ? "" : "s");
 }
 
 static int run(struct wh_call *call) {
@@ -121,6 +133,7 @@ static int run(struct wh_call *call) {
     struct wh_output out;
     struct sums sums = {0};
     int64_t snapshot = 0;
+    struct wh_text hidden = {0};
     const char *file = wh_arguments_text(&call->args, "suppressions");
     int rc = file ? wh_suppressions_load(file, &suppressions, &call->error) : 0;
     if (!rc)
@@ -130,22 +143,29 @@ static int run(struct wh_call *call) {
     if (!rc)
         rc = wh_frames_load(store, &frames, &call->error);
     if (!rc)
+        rc = find_hidden(call, store, snapshot, &suppressions, &hidden, &sums);
+    if (!rc)
         rc = wh_query_open(store, sql, &q, &call->error);
     if (!rc)
         rc = wh_call_output(call, &out);
     if (!rc) {
         wh_query_bind_int(q, 1, snapshot);
+        wh_query_bind_text(q, 2, hidden.data);
         rc = wh_call_say_snapshot(call, store, &out, snapshot);
         if (!rc)
-            rc = print_rows(call, q, &suppressions, frames, &out, &sums);
+            rc = print_rows(call, q, frames, &out, &sums);
         if (!rc)
             print_sums(&out, &sums);
+        if (!rc && suppressions.others)
+            wh_output_say(&out, "%zu suppression%s for other sanitizers: not used.\n",
+                          suppressions.others, suppressions.others == 1 ? "" : "s");
         int finished = wh_output_finish(&out, rc ? NULL : &call->error);
         rc = rc ? rc : finished;
     }
     wh_query_close(q);
     wh_frames_free(frames);
     wh_suppressions_release(&suppressions);
+    wh_text_release(&hidden);
     wh_store_close(store);
     if (!rc && sums.objects && wh_arguments_has(&call->args, "fail"))
         return WH_EXIT_FINDING;
@@ -170,7 +190,10 @@ const struct wh_command wh_command_leaks = {
             "program's "
             "environment overwrites such words.\n"
             "\n"
-            "Suppression files are LeakSanitizer's: lines leak:PATTERN.\n"
+            "Suppression files are LeakSanitizer's: lines leak:PATTERN, where PATTERN is a part of "
+            "the name of a function, source file or module of any frame of the creator stack; * "
+            "is any run, ^ the beginning, $ the end, # at the beginning of a line a comment. What "
+            "suppressed blocks refer to is left out with them.\n"
             "\n"
             " whoholds leaks trace.db\n"
             " whoholds leaks --fail --suppressions=lsan.supp trace.db",
