@@ -7,8 +7,8 @@
 
 #include "analyzer/holder/holder.h"
 #include "analyzer/holder/shown.h"
+#include "analyzer/report/report.h"
 #include "analyzer/symbol/symbol.h"
-#include "base/string.h"
 #include "base/units.h"
 
 static int one_number(struct wh_store *store, const char *sql, const char *text, int64_t number,
@@ -104,7 +104,8 @@ int wh_call_say_snapshot(struct wh_call *call, struct wh_store *store, struct wh
     struct wh_query *q;
     int rc = wh_query_open(store,
                            "SELECT reason, at_ns, s.live_bytes, p.peak_bytes,"
-                           " (SELECT count(*) FROM snapshot), p.pid, p.exe FROM snapshot s"
+                           " (SELECT count(*) FROM snapshot), p.pid, p.exe,"
+                           " p.command_line FROM snapshot s"
                            " JOIN process p ON p.id = s.process_id WHERE s.id = ?1",
                            &q, &call->error);
     if (rc)
@@ -113,17 +114,17 @@ int wh_call_say_snapshot(struct wh_call *call, struct wh_store *store, struct wh
     rc = wh_query_step(q, &call->error);
     if (rc > 0) {
         char text[512], at[WH_UNITS_TEXT], peak[WH_UNITS_TEXT], program[128], others[64] = "";
-        const char *exe = wh_query_text(q, 6), *slash = exe ? strrchr(exe, '/') : NULL;
-        exe = slash ? slash + 1 : exe ? exe : "(unknown)";
         if (wh_query_int(q, 4) > 1)
             snprintf(others, sizeof others, "; one of %lld, see `whoholds snapshots`, --snapshot",
                      (long long)wh_query_int(q, 4));
-        snprintf(text, sizeof text, "%lld of %s, pid %lld (%s, at %s, %d %% of its peak of %s)%s",
-                 (long long)snapshot, wh_text_sanitize(program, sizeof program, exe, strlen(exe)),
-                 (long long)wh_query_int(q, 5), wh_query_text(q, 0),
-                 wh_format_ns(at, wh_query_int(q, 1)),
-                 wh_percent(wh_query_int(q, 2), wh_query_int(q, 3)),
-                 wh_format_bytes(peak, wh_query_int(q, 3)), others);
+        snprintf(
+            text, sizeof text, "%lld of %s, pid %lld (%s, at %s, %d %% of its peak of %s)%s",
+            (long long)snapshot,
+            wh_report_program(program, sizeof program, wh_query_text(q, 6), wh_query_text(q, 7)),
+            (long long)wh_query_int(q, 5), wh_query_text(q, 0),
+            wh_format_ns(at, wh_query_int(q, 1)),
+            wh_percent(wh_query_int(q, 2), wh_query_int(q, 3)),
+            wh_format_bytes(peak, wh_query_int(q, 3)), others);
         wh_output_fact_text(out, "snapshot_id", "Snapshot", text);
     }
     wh_query_close(q);

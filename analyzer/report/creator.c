@@ -3,6 +3,7 @@
  *
  * Text shows the processes one after another; json and csv have one table per question, with the
  * process in each row. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -119,11 +120,12 @@ static int text_question(struct wh_store *store, const struct question *question
     return rc;
 }
 
-/* The processes to show: ?1 = one of them or 0; ?2 = at most. Rows: id, pid, exe. */
+/* The processes to show: ?1 = one of them or 0; ?2 = at most. Rows: id, pid, exe,
+ * command_line. */
 static int open_processes(struct wh_store *store, const struct wh_report_options *options,
                           int64_t limit, struct wh_query **ret_query, struct wh_error *error) {
     int rc = wh_query_open(store,
-                           "SELECT id, pid, coalesce(exe, '(unknown)') FROM process"
+                           "SELECT id, pid, coalesce(exe, '(unknown)'), command_line FROM process"
                            " WHERE (?1 = 0 OR id = ?1) AND (?1 <> 0 OR events > 0)"
                            " ORDER BY peak_bytes DESC, events DESC, id LIMIT ?2",
                            ret_query, error);
@@ -141,11 +143,15 @@ static int text_creators(struct wh_store *store, const struct wh_report_options 
     if (rc)
         return rc;
     while ((rc = wh_query_step(q, error)) == 1) {
-        char title[300], clean[256];
+        char title[400], clean[256], name[64];
         const char *exe = wh_query_text(q, 2);
         wh_text_sanitize(clean, sizeof clean, exe ? exe : "", exe ? strlen(exe) : 0);
-        snprintf(title, sizeof title, "Process %lld, pid %lld: %s", (long long)wh_query_int(q, 0),
-                 (long long)wh_query_int(q, 1), clean);
+        const char *base = strrchr(clean, '/');
+        wh_report_program(name, sizeof name, exe, wh_query_text(q, 3));
+        bool is_called_so = strcmp(base ? base + 1 : clean, name) == 0;
+        snprintf(title, sizeof title, "Process %lld, pid %lld: %s%s%s",
+                 (long long)wh_query_int(q, 0), (long long)wh_query_int(q, 1),
+                 is_called_so ? "" : name, is_called_so ? "" : ", ", clean);
         wh_output_title(out, title);
         for (size_t i = 0; rc >= 0 && i < sizeof questions / sizeof *questions; i++)
             rc = text_question(store, &questions[i], options, wh_query_int(q, 0), out, error);

@@ -32,7 +32,8 @@ static const char process_sql[] =
     " FROM tree JOIN process p ON p.parent_id = tree.id WHERE depth < 64)"
     "SELECT p.id, p.parent_id, p.pid, p.events, p.lost_events, p.peak_bytes, p.peak_ns,"
     " p.live_objects, p.live_bytes, p.allocator_inuse_bytes, p.peak_rss_bytes, depth,"
-    " coalesce(p.exe, ''), p.exit_code, p.term_signal, p.is_replaced, p.end_ns, p.disabled"
+    " coalesce(p.exe, ''), p.exit_code, p.term_signal, p.is_replaced, p.end_ns, p.disabled,"
+    " p.command_line"
     " FROM tree JOIN process p USING(id) WHERE ?1 = 0 OR p.id = ?1 ORDER BY place";
 
 static void put_int_or_null(struct wh_output *out, const struct wh_query *q, int column) {
@@ -63,13 +64,10 @@ static void put_program(struct wh_output *out, const struct wh_query *q) {
         wh_table_text(out, exe && *exe ? exe : NULL);
         return;
     }
-    const char *slash = exe ? strrchr(exe, '/') : NULL;
     int64_t depth = wh_query_int(q, 11);
-    char text[256];
+    char text[256], name[64];
     snprintf(text, sizeof text, "%*s%s%s", (int)(depth > DEPTH_MAX ? DEPTH_MAX : depth) * 2, "",
-             slash         ? slash + 1
-             : exe && *exe ? exe
-                           : "(unknown)",
+             wh_report_program(name, sizeof name, exe, wh_query_text(q, 18)),
              wh_query_type(q, 17) != WH_CELL_NULL ? " (tracing switched itself off)" : "");
     wh_table_text(out, text);
 }

@@ -38,6 +38,10 @@ int wh_report_estimates(struct wh_store *store, const struct wh_report_options *
 int wh_report_gap(struct wh_store *store, const struct wh_report_options *options,
                   struct wh_output *out, struct wh_error *error);
 
+/* The name by which people know a process: that of its first argument, where several names lead to
+ * one file (redis-server is a link to redis-check-rdb); else of the file. Both may be NULL. */
+const char *wh_report_program(char *text, size_t size, const char *exe, const char *command_line);
+
 /* process.id for what a user typed: an id, else the pid of the last image that had it.
  * WH_ENOTFOUND says so. */
 int wh_report_find_process(struct wh_store *store, int64_t number, int64_t *ret_id,

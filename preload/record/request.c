@@ -44,6 +44,21 @@ static struct wh_process_slot *find_slot(struct wh_session *s, pid_t pid) {
     return NULL;
 }
 
+/* Somebody else of the recording, its recorder or `whoholds record` for instance: who is meant? */
+static int fail_unrecorded(struct wh_session *s, pid_t pid, struct wh_error *error) {
+    char pids[128] = "";
+    size_t length = 0;
+    uint32_t used = atomic_load(&s->processes_used);
+    for (uint32_t i = 0; i < used && i < WH_PROCESS_MAX && length + 16 < sizeof pids; i++) {
+        const struct wh_process_slot *slot = wh_session_slot(s, i);
+        if (atomic_load(&slot->state) == WH_SLOT_LIVE)
+            length += (size_t)snprintf(pids + length, sizeof pids - length, "%s%u",
+                                       length ? ", " : "", atomic_load(&slot->pid));
+    }
+    return wh_fail(error, WH_ENOTFOUND, "process %d is not recorded%s%s", (int)pid,
+                   length ? "; its recording has " : "", pids);
+}
+
 static void rest(void) {
     const struct timespec ms = {.tv_nsec = 1000000};
     nanosleep(&ms, NULL);
@@ -107,7 +122,7 @@ int wh_snapshot_request(pid_t pid, const char *label, struct wh_error *error) {
                        strerror(-rc));
     struct wh_process_slot *slot = find_slot(session, pid);
     rc = slot ? ask(session, slot, pid, label ? label : "", error)
-              : wh_fail(error, WH_ENOTFOUND, "process %d is not recorded", (int)pid);
+              : fail_unrecorded(session, pid, error);
     munmap(session, WH_SESSION_BYTES);
     return rc;
 }

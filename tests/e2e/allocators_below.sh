@@ -6,7 +6,7 @@
 
 found=0
 for name in libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2 libmimalloc.so.3; do
-    path=$(ldconfig -p | sed -n "s/.*$name .*=> //p" | head -1)
+    path=$(ldconfig -p | sed -n "s/.*$name .*=> //p" | sed -n 1p)
     [ -n "$path" ] || continue
     found=$((found + 1))
     for program in "t_leak 1000" "t_threads 4 2000" "t_early_late"; do
@@ -17,7 +17,7 @@ for name in libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2 libmimall
         check_eq "$bare" "$status" "status of $program on $name"
         cmp -s "$TMP/bare" "$TMP/out" || fail "$program on $name prints something else"
         conserve "$TMP/t.db"
-        q "$TMP/t.db" "SELECT allocator FROM process WHERE allocator IS NOT NULL" | grep -q "${name%%.so*}" ||
+        q "$TMP/t.db" "SELECT allocator FROM process WHERE allocator IS NOT NULL" | matches "${name%%.so*}" ||
             fail "$program: the trace does not say that $name serves malloc"
     done
     LD_PRELOAD=$path record "$TMP/t.db" "$PROGRAMS/t_leak" 1000 >/dev/null

@@ -11,7 +11,7 @@ bare() { # OUTPUT COMMAND...
 }
 complete() { [ "$(q "$1" "SELECT value FROM trace WHERE key = 'complete'")" = 1 ]; }
 one() { # the only trace in $TMP whose name begins with $1, once it is complete -> $trace
-    first() { find "$TMP" -maxdepth 1 -name "$1*.db" | head -1 | grep .; }
+    first() { find "$TMP" -maxdepth 1 -name "$1*.db" | sed -n 1p | grep .; }
     wait_for 30 first "$1" || fail "no trace $1*.db"
     check_eq 1 "$(find "$TMP" -maxdepth 1 -name "$1*.db" | wc -l)" "traces named $1*.db"
     trace=$(first "$1")

@@ -42,7 +42,7 @@ fi
 
 cp split gone
 record t.db sh -c './gone; rm gone'
-symbols | grep -q "/gone' is gone" || fail "a deleted program is not said: $(symbols)"
+symbols | matches "/gone' is gone" || fail "a deleted program is not said: $(symbols)"
 cp split replaced
 record t.db sh -c './replaced; rm replaced; objcopy --remove-section=.note.gnu.build-id whole replaced'
-symbols | grep -q "/replaced' was replaced" || fail "a replaced program is not said: $(symbols)"
+symbols | matches "/replaced' was replaced" || fail "a replaced program is not said: $(symbols)"

@@ -7,7 +7,7 @@
 bash "$WH_SOURCE/tests/demo.sh" >"$TMP/out" 2>"$TMP/err" || fail "the demo ended with $?: $(tail -5 "$TMP/err")"
 check_eq "" "$(cat "$TMP/err")" "errors of the demo"
 says() { # TEXT WHAT
-    tr '\n' ' ' <"$TMP/out" | grep -q -- "$1" || fail "the demo does not show $2"
+    tr '\n' ' ' <"$TMP/out" | matches -- "$1" || fail "the demo does not show $2"
 }
 says 'The stacks are the same, too: mcache_init_0_func1 < .*netpoll_defaultPoll_Wait' "that the stacks are the same"
 check_eq 2 "$(grep -c '98 %  mcache_init_0_func1$\|99.7 %  mcache_init_0_func1$' "$TMP/out")" "creator profiles that say the same"

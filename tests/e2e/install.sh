@@ -10,7 +10,7 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 cmake --install "$WH_BUILD" --prefix "$prefix" >"$prefix/log" || { cat "$prefix/log"; fail "cmake --install"; }
 cd /
 whoholds=$prefix/bin/whoholds
-"$whoholds" version | grep -q '^whoholds [0-9]' || fail "version"
+[[ "$("$whoholds" version)" == "whoholds "[0-9]* ]] || fail "version"
 [[ -x $prefix/bin/whoholds-sim ]] || fail "whoholds-sim is not installed"
 for pattern in 'libwhoholds.so' 'libwhoholds_sqlite.so' 'whoholds.pc' 'whoholds.h' 'whoholds-report.1' 'whoholds.1'; do
     [[ $(find "$prefix" -name "$pattern" | wc -l) == 1 ]] || fail "$pattern is not installed once"

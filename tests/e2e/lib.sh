@@ -52,6 +52,13 @@ need() { # COMMAND...: skips the test when one is missing
 need sqlite3 timeout
 
 # check_eq EXPECTED ACTUAL WHAT
+# Is it in the input? Reads all of it: a writer whose reader has left dies by SIGPIPE, and the pipe fails.
+matches() { # GREP-ARGUMENTS
+    local input
+    input=$(cat)
+    grep -q "$@" <<<"$input"
+}
+
 check_eq() {
     [ "$1" = "$2" ] || fail "$3: expected '$1', got '$2'"
 }

@@ -20,7 +20,7 @@ for _ in 1 2 3 4 5; do
     wait_for 20 redis-cli -p "$port" ping && break
     wait "$recorder" || true
 done
-redis-cli -p "$port" ping | grep -q PONG || fail "the server does not answer: $(tail -3 "$TMP/server.log" "$TMP/record.err")"
+redis-cli -p "$port" ping | matches PONG || fail "the server does not answer: $(tail -3 "$TMP/server.log" "$TMP/record.err")"
 timeout 100 redis-benchmark -p "$port" -n 10000 -r 1000 -c 20 -t set,get,lpush,hset -q --csv >"$TMP/bench.csv" 2>/dev/null
 check_ge 4 "$(grep -c '^"[A-Z]' "$TMP/bench.csv")" "kinds of requests measured"
 check_ge 500 "$(redis-cli -p "$port" dbsize)" "keys"

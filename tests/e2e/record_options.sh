@@ -42,7 +42,7 @@ check_ge 3999900 "$all" "events when nothing is lost"
 check_eq "$all" "$(q "$TMP/t.db" "SELECT events + lost_events FROM process")" "events and lost events"
 lost=$(value lost_events)
 check_eq "$lost" "$(q "$TMP/t.db" "SELECT lost_events FROM process")" "lost events of trace and process"
-timeout 60 "$WHOHOLDS" report --format json "$TMP/t.db" | grep -q "\"lost_events\": $lost," || fail "the report does not say $lost lost"
+timeout 60 "$WHOHOLDS" report --format json "$TMP/t.db" | matches "\"lost_events\": $lost," || fail "the report does not say $lost lost"
 
 # Snapshots by the plan; the blocks of the last growth are the peak.
 plan() { # PLAN: reasons of the first process, sorted, one each

@@ -26,7 +26,7 @@ if program static 'int main(void) { free(malloc(10)); return 9; }' -static 2>/de
     refused 9 1 "$WHOHOLDS" record --force -o "$TMP/t.db" -- "$TMP/static"
     grep -q 'statically linked' "$TMP/err" || fail "why: $(cat "$TMP/err")"
     check_eq "$TMP/static: it is statically linked" "$(note exec_static)" "note of the static program"
-    timeout 60 "$WHOHOLDS" report "$TMP/t.db" | grep -q 'statically linked' || fail "the report is silent about it"
+    timeout 60 "$WHOHOLDS" report "$TMP/t.db" | matches 'statically linked' || fail "the report is silent about it"
     printf '#!%s\n' "$TMP/static" >"$TMP/script"
     chmod +x "$TMP/script"
     refused 9 1 "$WHOHOLDS" record --force -o "$TMP/t.db" -- "$TMP/script"

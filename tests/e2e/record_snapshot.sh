@@ -11,6 +11,8 @@ timeout 60 "$WHOHOLDS" snapshot --label middle "$(cat "$TMP/pid")"
 status=0
 "$WHOHOLDS" snapshot $$ 2>/dev/null || status=$?
 check_eq 5 "$status" "status for a process that is not recorded"
+"$WHOHOLDS" snapshot "$launcher" 2>"$TMP/err" && fail "a snapshot of the launcher"
+grep -q "process $launcher is not recorded; its recording has $(cat "$TMP/pid")" "$TMP/err" || fail "for the launcher: $(cat "$TMP/err")"
 touch "$TMP/go"
 wait "$launcher"
 check_eq "command|middle|1" "$(q "$TMP/t.db" "SELECT reason, label, live_objects > 100 FROM snapshot WHERE process_id = 1")" "the snapshot"

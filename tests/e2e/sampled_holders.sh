@@ -31,14 +31,14 @@ for seed in 1 2 3; do
     check_eq 0 "$(q "$TMP/t.db" "SELECT untracked_bytes FROM snapshot")" "samples that are not in the image"
 done
 "$WHOHOLDS" gap "$TMP/t.db" >"$TMP/out"
-tr '\n' ' ' <"$TMP/out" | grep -q "Besides, about .* that no sample explains is in use, its creators unknown" ||
+tr '\n' ' ' <"$TMP/out" | matches "Besides, about .* that no sample explains is in use, its creators unknown" ||
     fail "gap does not speak of what is no sample: $(cat "$TMP/out")"
-tr '\n' ' ' <"$TMP/out" | grep -q "of the sampled bytes" || fail "gap does not say that it is a sample"
+tr '\n' ' ' <"$TMP/out" | matches "of the sampled bytes" || fail "gap does not say that it is a sample"
 conserve "$TMP/t.db"
 
 # Another allocator's memory cannot be taken apart: it is a region as a whole, and holds what it refers to.
 for library in libjemalloc.so.2 libmimalloc.so.2; do
-    path=$(ldconfig -p | sed -n "s|.*$library .*=> ||p" | head -1)
+    path=$(ldconfig -p | sed -n "s|.*$library .*=> ||p" | sed -n 1p)
     [ -n "$path" ] || continue
     timeout 60 "$WHOHOLDS" record -q --force --sample 64KiB -o "$TMP/t.db" -- env LD_PRELOAD="$path" "$PROGRAMS/t_sample_holders"
     check_ge 1000000 "$(held "$TMP/t.db" table)" "bytes held by table with $library"

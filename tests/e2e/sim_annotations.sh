@@ -22,7 +22,7 @@ check_eq 0 "$(q "$TMP/t.db" "SELECT count(*) FROM pooled")" "pooled blocks with 
 record "$TMP/t.db" "$SIM" run oversized-request --quiet --set connections=10 --set size=1MiB
 check_eq "mcache_init_0_func1|caches|idle in mcache|10|10485760" "$(rows "$TMP/t.db")" "buffers that rest in the pool"
 "$WHOHOLDS" gap "$TMP/t.db" >"$TMP/out"
-tr '\n' ' ' <"$TMP/out" | grep -q "10.0 MiB is idle in pools" ||
+tr '\n' ' ' <"$TMP/out" | matches "10.0 MiB is idle in pools" ||
     fail "gap does not say that the memory is idle: $(cat "$TMP/out")"
 record "$TMP/t.db" "$SIM" run oversized-request --quiet --set connections=10 --set size=1MiB --no-annotations
 check_eq "mcache_init_0_func1|caches|nobody|10|10485760" "$(rows "$TMP/t.db")" "the same, unsaid"
@@ -62,7 +62,7 @@ for compiler in "gcc -std=c17" "gcc -std=gnu99" "g++ -std=c++11" "clang -std=c17
     # shellcheck disable=SC2086 # compiler and its option
     $compiler -Wall -Wextra -Wpedantic -Werror -g -O1 -I "$WH_SOURCE/preload" "$file" -o "$TMP/user" ||
         fail "whoholds.h does not build with $compiler"
-    if ldd "$TMP/user" | grep -q whoholds; then
+    if ldd "$TMP/user" | matches whoholds; then
         fail "the header links a library"
     fi
     "$TMP/user" || fail "an unrecorded program that uses the header ends with $? ($compiler)"

@@ -5,7 +5,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 need valgrind
 SIM=$WH_BUILD/bin/whoholds-sim
-nm "$SIM" | grep -q __asan_init && skip "valgrind cannot run a sanitizer's build"
+nm "$SIM" | matches __asan_init && skip "valgrind cannot run a sanitizer's build"
 
 declare -A SMALL=(
     [pool-reuse]="buffers=10"

@@ -15,7 +15,7 @@ check_eq "$peak" "$(value peak_live_bytes)" "peak of live bytes"
 check_eq 0 "$(value unknown_frees)" "unknown frees"
 check_ge "$((peak / 2))" "$(value peak_resident_bytes)" "peak of resident bytes"
 for allocator in libjemalloc.so.2 libmimalloc.so.2.0 libtcmalloc_minimal.so.4; do
-    if LD_PRELOAD=$allocator "$SIM" --version 2>&1 | grep -q ERROR; then
+    if LD_PRELOAD=$allocator "$SIM" --version 2>&1 | matches ERROR; then
         continue
     fi
     LD_PRELOAD=$allocator timeout 60 "$SIM" replay "$TMP/t.db" --format json >"$TMP/json"

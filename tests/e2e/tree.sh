@@ -68,3 +68,9 @@ infos=$(timeout 60 "$WHOHOLDS" check --format csv "$TMP/m.db" | grep -c '^info,l
 check_ge 8 "$infos" "blocks lost in each"
 check_eq 3 "$(grep -c '^info: .*(lost)$' "$TMP/check")" "told of them"
 grep -q "^info: .*: $((infos - 3)) more, .* in all" "$TMP/check" || fail "the others are not counted: $(grep '^info' "$TMP/check")"
+
+# A program is called by the name it was started with, where that is not its file's.
+ln -s "$PROGRAMS/t_leak" "$TMP/request-server"
+timeout 60 "$WHOHOLDS" record -q --force -o "$TMP/l.db" -- "$TMP/request-server" 10 >"$TMP/out"
+timeout 60 "$WHOHOLDS" report "$TMP/l.db" | matches '^Process 1, pid .*: request-server, .*/t_leak$' || fail "the name in the report"
+timeout 60 "$WHOHOLDS" gap "$TMP/l.db" | matches '^Snapshot: .* of request-server, pid' || fail "the name in gap"
