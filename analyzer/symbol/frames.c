@@ -44,6 +44,8 @@ struct wh_frames {
     size_t frame_count, frame_room;
     struct stack_row *stacks; /* by id */
     size_t stack_count, stack_room;
+    uint32_t *slots; /* of stacks, by id: index + 1, 0 = empty; asked millions of times */
+    size_t slot_mask;
     uint32_t *indexes; /* into frames */
     size_t index_count, index_room;
 };
@@ -55,6 +57,7 @@ void wh_frames_free(struct wh_frames *f) {
         free(f->names[kind].slots);
     free(f->frames);
     free(f->stacks);
+    free(f->slots);
     free(f->indexes);
     wh_texts_release(&f->texts);
     free(f);
@@ -180,6 +183,28 @@ static bool add_stack(struct wh_frames *f, const struct wh_query *q) {
     return true;
 }
 
+static size_t stack_slot(const struct wh_frames *f, int64_t id) {
+    return (size_t)((uint64_t)id * 0x9e3779b97f4a7c15ull >> 32) & f->slot_mask;
+}
+
+/* At most half of the slots are used. */
+static bool index_stacks(struct wh_frames *f) {
+    size_t count = 2;
+    while (count < 2 * f->stack_count)
+        count *= 2;
+    f->slots = f->stack_count < UINT32_MAX ? calloc(count, sizeof(*f->slots)) : NULL;
+    if (!f->slots)
+        return false;
+    f->slot_mask = count - 1;
+    for (size_t i = 0; i < f->stack_count; i++) {
+        size_t at = stack_slot(f, f->stacks[i].id);
+        while (f->slots[at])
+            at = (at + 1) & f->slot_mask;
+        f->slots[at] = (uint32_t)(i + 1);
+    }
+    return true;
+}
+
 static int load_rows(struct wh_frames *f, struct wh_store *store, const char *sql,
                      bool (*add)(struct wh_frames *, const struct wh_query *),
                      struct wh_error *error) {
@@ -203,6 +228,8 @@ int wh_frames_load(struct wh_store *store, struct wh_frames **ret_frames, struct
     if (!rc)
         rc = load_rows(f, store, "SELECT id, frames, creator FROM stack ORDER BY id", add_stack,
                        error);
+    if (!rc && !index_stacks(f))
+        rc = wh_fail(error, WH_ESYSTEM, "no memory for the call stacks");
     if (rc)
         wh_frames_free(f);
     else
@@ -214,15 +241,10 @@ int wh_frames_load(struct wh_store *store, struct wh_frames **ret_frames, struct
  * ---------------------------------------------------------------------------------------------- */
 
 static const struct stack_row *stack_find(const struct wh_frames *f, uint32_t id) {
-    size_t low = 0, high = f->stack_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (f->stacks[middle].id < (int64_t)id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < f->stack_count && f->stacks[low].id == (int64_t)id ? &f->stacks[low] : NULL;
+    for (size_t at = stack_slot(f, id); f->slots[at]; at = (at + 1) & f->slot_mask)
+        if (f->stacks[f->slots[at] - 1].id == (int64_t)id)
+            return &f->stacks[f->slots[at] - 1];
+    return NULL;
 }
 
 const char *wh_frames_creator(const struct wh_frames *f, uint32_t stack_id) {
