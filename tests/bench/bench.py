@@ -18,6 +18,9 @@ than a tenth of a byte an event: `rows` are lifetimes, their sums, sites and tim
 
   ht ...    the same of heaptrack (its wall includes its interpreter's end)
 
+heaptrack's interpreter may take 4 GiB: on stacks as varied as those of `stress` it takes all there is, and a
+minute of clearing pages, before it fails.
+
 The target is measured by a small program of ours inside the recording (measure.c), so that finishing
 the file is not counted as the target's time; heaptrack cannot follow children, so there the whole
 command is measured.
@@ -26,6 +29,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import shutil
 import sqlite3
 import statistics
@@ -42,6 +46,7 @@ PROGRAMS = os.path.join(BUILD, "tests/programs")
 WHOHOLDS = os.path.join(BUILD, "bin/whoholds")
 CORES = os.cpu_count() or 1
 HEAPTRACK = shutil.which("heaptrack")
+HEAPTRACK_MEMORY = 4 << 30
 
 PYTHON_WORK = """
 import json
@@ -111,15 +116,17 @@ def workloads(quick):
     return known
 
 
-def measured(output, command, environment, may_fail=False):
-    """Runs command under measure; its JSON, None when it failed and may."""
+def measured(output, command, environment, memory_bytes=None):
+    """Runs command under measure; its JSON, None when it failed within limited memory."""
     path = os.path.join(WORK, output)
     with open(os.path.join(WORK, "out.txt"), "w") as out:
         status = subprocess.run([MEASURE, "-o", path, "--"] + command, stdin=subprocess.DEVNULL, stdout=out,
-                                stderr=out, env={**os.environ, **environment}).returncode
+                                stderr=out, env={**os.environ, **environment},
+                                preexec_fn=memory_bytes and (lambda: resource.setrlimit(
+                                    resource.RLIMIT_AS, (memory_bytes, memory_bytes)))).returncode
     with open(path) as f:
         result = json.load(f)
-    if status != 0 and may_fail:
+    if status != 0 and memory_bytes:
         return None
     if status != 0:
         with open(os.path.join(WORK, "out.txt")) as out:
@@ -190,7 +197,8 @@ def run_heaptrack(command, environment):
     for name in os.listdir(WORK):
         if name.startswith("ht."):
             os.remove(os.path.join(WORK, name))
-    r = measured("ht.json", [HEAPTRACK, "-o", os.path.join(WORK, "ht.data")] + command, environment, may_fail=True)
+    r = measured("ht.json", [HEAPTRACK, "-o", os.path.join(WORK, "ht.data")] + command, environment,
+                 memory_bytes=HEAPTRACK_MEMORY)
     if not r:  # its interpreter runs out of memory on some workloads, and takes the target along
         return None
     files = [os.path.getsize(os.path.join(WORK, n)) for n in os.listdir(WORK) if n.startswith("ht.data")]
