@@ -10,7 +10,8 @@
 -- live at the end, at their process's peak or at a snapshot, 'end' = at the end or at a snapshot; the others are
 -- in folded),
 -- free_stacks (1 = taken), sample_bytes (mean bytes between samples, 0 = every allocation), go_scaling
--- (1 = estimates by the formula of Go's heap profile).
+-- (1 = estimates by the formula of Go's heap profile), waiting_file_bytes (events that waited in a file because
+-- there were more than --memory allows, at most at once; absent = none).
 CREATE TABLE trace(
     key TEXT PRIMARY KEY, -- name of the fact
     value                 -- its value; text or integer as the key says, never NULL

@@ -24,10 +24,9 @@
          NULL},                                                                                    \
     {                                                                                              \
         "memory", 0, "SIZE",                                                                       \
-            "bound of the events that may wait for the recorder, in memory shared with the "       \
-            "program: "                                                                            \
-            "so long a burst on all cores is taken up before a thread has to wait (see "           \
-            "--overflow)",                                                                         \
+            "bound of the events that wait for the recorder in memory shared with the "            \
+            "program; beyond it up to 4 GiB of them wait in a file beside the trace, which the "   \
+            "report mentions, and only then does a thread have to wait (see --overflow)",          \
             "256MiB"                                                                               \
     }
 

@@ -78,6 +78,19 @@ static void say_completeness(struct wh_store *store, struct wh_output *out) {
     free(why);
 }
 
+/* The program was so far ahead of the recorder that memory was not enough. */
+static void say_waiting(struct wh_store *store, struct wh_output *out) {
+    char text[128], bytes[WH_UNITS_TEXT];
+    int64_t most = wh_store_get_int(store, "waiting_file_bytes", 0);
+    if (out->format != WH_FORMAT_TEXT) {
+        wh_output_fact_number(out, "waiting_file_bytes", NULL, WH_COLUMN_BYTES, most);
+    } else if (most) {
+        snprintf(text, sizeof text, "up to %s of events waited in a file, see record --memory",
+                 wh_format_bytes(bytes, most));
+        wh_output_fact_text(out, "waiting", "recorder behind", text);
+    }
+}
+
 /* "1,234,567, none lost" and the machine's two numbers. */
 static void say_events(const struct sums *s, int64_t events, int64_t lost, struct wh_output *out) {
     char text[128], a[WH_UNITS_TEXT], b[WH_UNITS_TEXT];
@@ -206,6 +219,7 @@ int wh_report_header(struct wh_store *store, struct wh_output *out, struct wh_er
     say_completeness(store, out);
     say_events(&sums, wh_store_get_int(store, "events", sums.events),
                wh_store_get_int(store, "lost_events", sums.lost_events), out);
+    say_waiting(store, out);
     say_lifetimes(store, out);
     wh_output_fact_number(out, "processes_traced", "processes", WH_COLUMN_COUNT, sums.processes);
     int64_t lost = wh_store_get_int(store, "lost_processes", 0);

@@ -22,6 +22,10 @@
 /* --- blocks
  * ---------------------------------------------------------------------------------------- */
 
+static bool is_moved(uint32_t index) {
+    return index >= WH_MOVED_FIRST;
+}
+
 /* What a burst took beyond the first blocks does not stay mapped here: the pages are the file's. */
 static void unmap(struct wh_recorder *r, uint32_t index) {
     if (index >= RESIDENT_BLOCKS && r->views[index].is_mapped)
@@ -29,67 +33,90 @@ static void unmap(struct wh_recorder *r, uint32_t index) {
     r->views[index].is_mapped = false;
 }
 
-/* Copies a part of a block that its thread has left. One that is still written is looked at in
- * place, where no system call is needed. */
-static void read_block(struct wh_recorder *r, uint32_t index, bool is_left, size_t offset, void *to,
+/* Copies a part of a block. One that is still written is looked at in place, where no system call
+ * is needed. false: it cannot be read. */
+static bool read_block(struct wh_recorder *r, uint32_t index, bool is_left, size_t offset, void *to,
                        size_t bytes) {
-    const char *from = (const char *)wh_session_block(r->session, index) + offset;
+    if (is_moved(index))
+        return wh_spill_read(r, index, offset, to, bytes);
     if (is_left && index >= RESIDENT_BLOCKS && !r->views[index].is_mapped &&
         pread(r->file_fd_session, to, bytes,
               (off_t)(WH_ARENA_OFFSET + (size_t)index * WH_BLOCK_BYTES + offset)) == (ssize_t)bytes)
-        return;
+        return true;
     r->views[index].is_mapped = true;
-    memcpy(to, from, bytes);
+    memcpy(to, (const char *)wh_session_block(r->session, index) + offset, bytes);
+    return true;
 }
 
+static uint32_t state_of(const struct wh_recorder *r, uint32_t index) {
+    if (is_moved(index))
+        return r->views[index].moved_uid ? WH_BLOCK_SEALED : WH_BLOCK_FREE;
+    return atomic_load_explicit(&wh_session_entry(r->session, index)->state, memory_order_acquire);
+}
+
+static uint32_t uid_of(const struct wh_recorder *r, uint32_t index) {
+    if (is_moved(index))
+        return r->views[index].moved_uid;
+    return atomic_load_explicit(&wh_session_entry(r->session, index)->process_uid,
+                                memory_order_relaxed);
+}
+
+/* The block after one, those of the arena first: a block that is moved meanwhile is met again
+ * rather than missed. UINT32_MAX: there is none. */
+static uint32_t block_after(const struct wh_recorder *r, uint32_t index) {
+    uint32_t used = atomic_load_explicit(&r->session->blocks_used, memory_order_relaxed);
+    index++;
+    if (index >= used && index < WH_MOVED_FIRST)
+        index = WH_MOVED_FIRST;
+    return index < WH_MOVED_FIRST + atomic_load(&r->spill.used) ? index : UINT32_MAX;
+}
+#define FIRST_BLOCK(r) block_after(r, UINT32_MAX)
+
 static void give_back(struct wh_recorder *r, uint32_t index) {
+    struct wh_block_view *v = &r->views[index];
+    if (v->segment)
+        v->segment->source = WH_NO_SOURCE;
+    if (is_moved(index)) {
+        wh_spill_free(r, index);
+        return;
+    }
     unmap(r, index);
-    if (r->views[index].segment)
-        r->views[index].segment->source = WH_NO_SOURCE;
-    r->views[index] = (struct wh_block_view){0};
+    *v = (struct wh_block_view){.generation = v->generation + 1};
     wh_block_give(r->session, index);
 }
 
-static bool is_sealed(const struct wh_recorder *r, uint32_t index) {
-    return atomic_load_explicit(&wh_session_entry(r->session, index)->state,
-                                memory_order_acquire) == WH_BLOCK_SEALED;
-}
-
-/* Payload bytes that were published. */
+/* Payload bytes that were published; UINT32_MAX: the block cannot be read. */
 static uint32_t committed_of(struct wh_recorder *r, uint32_t index, bool is_left) {
     _Atomic uint32_t committed;
-    if (is_left) {
-        read_block(r, index, true, offsetof(struct wh_block, committed), &committed,
-                   sizeof committed);
-        return atomic_load_explicit(&committed, memory_order_relaxed);
+    if (!is_left) {
+        r->views[index].is_mapped = true;
+        return atomic_load_explicit(&wh_session_block(r->session, index)->committed,
+                                    memory_order_acquire);
     }
-    r->views[index].is_mapped = true;
-    return atomic_load_explicit(&wh_session_block(r->session, index)->committed,
-                                memory_order_acquire);
+    if (!read_block(r, index, true, offsetof(struct wh_block, committed), &committed,
+                    sizeof committed))
+        return UINT32_MAX;
+    return atomic_load_explicit(&committed, memory_order_relaxed);
 }
 
-/* The merge has read all that was copied of a block: copies what it gained. */
-static bool fill(void *recorder, struct wh_segment *g) {
-    struct wh_recorder *r = recorder;
+/* What a block gained since it was read last, appended to its segment. The lock is held. */
+static bool copy_block(struct wh_recorder *r, struct wh_segment *g) {
     uint32_t index = g->source;
     struct wh_block_view *v = &r->views[index];
-    bool is_final = v->is_final || is_sealed(r, index);
+    bool is_final = v->is_final || state_of(r, index) == WH_BLOCK_SEALED;
     uint32_t committed = committed_of(r, index, is_final);
-    if (committed > WH_BLOCK_PAYLOAD || committed < v->consumed) {
-        r->lost_blocks++;
-        committed = v->consumed;
-        is_final = true;
-    }
-    uint8_t *payload = wh_segment_payload(g);
-    if (!payload) {
-        r->lost_blocks++;
-        committed = v->consumed;
-        is_final = true;
-    }
     uint32_t bytes = committed - v->consumed;
-    if (bytes)
-        read_block(r, index, is_final, offsetof(struct wh_block, payload) + v->consumed,
-                   payload + v->consumed, bytes);
+    uint8_t *payload = wh_segment_payload(g);
+    bool is_wrong = committed > WH_BLOCK_PAYLOAD || committed < v->consumed || !payload;
+    if (!is_wrong && bytes)
+        is_wrong = !read_block(r, index, is_final, offsetof(struct wh_block, payload) + v->consumed,
+                               payload + v->consumed, bytes);
+    if (is_wrong) {
+        r->lost_blocks++;
+        committed = v->consumed;
+        bytes = 0;
+        is_final = true;
+    }
     g->bytes = v->consumed = committed;
     r->poll_bytes += bytes;
     if (is_final) {
@@ -99,11 +126,21 @@ static bool fill(void *recorder, struct wh_segment *g) {
     return bytes || is_final;
 }
 
+/* The merge has read all that was copied of a block: copies what it gained. */
+static bool fill(void *recorder, struct wh_segment *g) {
+    struct wh_recorder *r = recorder;
+    pthread_mutex_lock(&r->spill.lock);
+    bool result = copy_block(r, g);
+    pthread_mutex_unlock(&r->spill.lock);
+    return result;
+}
+
 /* Starts a segment for a block seen for the first time. NULL: its header cannot be right. */
 static struct wh_segment *adopt(struct wh_recorder *r, uint32_t index, uint32_t uid) {
     struct wh_block_view *v = &r->views[index];
     struct wh_block header;
-    read_block(r, index, is_sealed(r, index), 0, &header, sizeof header);
+    if (!read_block(r, index, state_of(r, index) == WH_BLOCK_SEALED, 0, &header, sizeof header))
+        return NULL;
     struct wh_process *p = wh_recorder_process(r, uid);
     if (!p || p->phase == WH_PHASE_DONE || header.process_uid != uid || !header.thread_serial)
         return NULL;
@@ -136,37 +173,35 @@ static void feed(struct wh_recorder *r, struct wh_image *image, struct wh_stream
         r->lost_blocks++;
 }
 
-static void drain_block(struct wh_recorder *r, uint32_t index) {
-    struct wh_block_entry *entry = wh_session_entry(r->session, index);
+/* Its thread, when it is a block to read; the lock is held. */
+static struct wh_block_view *look(struct wh_recorder *r, uint32_t index) {
     struct wh_block_view *v = &r->views[index];
-    uint32_t state = atomic_load_explicit(&entry->state, memory_order_acquire);
-    if (state != WH_BLOCK_OPEN && state != WH_BLOCK_SEALED)
-        return;
-    if (!v->segment &&
-        !adopt(r, index, atomic_load_explicit(&entry->process_uid, memory_order_relaxed)))
-        return;
+    uint32_t state = state_of(r, index);
+    if ((state != WH_BLOCK_OPEN && state != WH_BLOCK_SEALED) ||
+        (!v->segment && !adopt(r, index, uid_of(r, index))))
+        return NULL;
     /* Before its bytes: a thread that is busy now may still publish a record stamped long ago. */
-    const struct wh_block *block = wh_session_block(r->session, index);
-    struct wh_image *image = &v->process->image;
-    struct wh_stream *stream = &v->thread->stream;
     if (state == WH_BLOCK_SEALED || v->is_final) {
         unmap(r, index);
     } else {
         v->is_mapped = true;
-        if (atomic_load_explicit(&block->busy, memory_order_acquire))
-            stream->busy = true;
+        if (atomic_load_explicit(&wh_session_block(r->session, index)->busy, memory_order_acquire))
+            v->thread->stream.busy = true;
     }
-    if (!stream->has_head)
+    return v;
+}
+
+static void drain_block(struct wh_recorder *r, uint32_t index) {
+    pthread_mutex_lock(&r->spill.lock);
+    const struct wh_block_view *v = look(r, index);
+    struct wh_image *image = v ? &v->process->image : NULL;
+    struct wh_stream *stream = v ? &v->thread->stream : NULL;
+    pthread_mutex_unlock(&r->spill.lock);
+    if (stream && !stream->has_head)
         feed(r, image, stream);
 }
 
-static uint32_t blocks_used(const struct wh_recorder *r) {
-    uint32_t used = atomic_load_explicit(&r->session->blocks_used, memory_order_relaxed);
-    return used < WH_BLOCK_MAX ? used : WH_BLOCK_MAX;
-}
-
 void wh_recorder_drain(struct wh_recorder *r) {
-    uint32_t used = blocks_used(r);
     for (struct wh_process *p = wh_recorder_next(r, NULL); p; p = wh_recorder_next(r, p)) {
         if (p->phase == WH_PHASE_DONE)
             continue;
@@ -174,37 +209,36 @@ void wh_recorder_drain(struct wh_recorder *r) {
              t = wh_image_next_thread(&p->image, t))
             t->stream.busy = false;
     }
-    for (uint32_t i = 0; i < used; i++)
+    for (uint32_t i = FIRST_BLOCK(r); i != UINT32_MAX; i = block_after(r, i))
         drain_block(r, i);
 }
 
 uint64_t wh_recorder_backlog(struct wh_recorder *r, const struct wh_process *p) {
-    uint32_t used = blocks_used(r);
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < used; i++) {
-        const struct wh_block_entry *entry = wh_session_entry(r->session, i);
-        if (atomic_load_explicit(&entry->process_uid, memory_order_relaxed) != p->image.id ||
-            atomic_load_explicit(&entry->state, memory_order_acquire) == WH_BLOCK_FREE)
+    pthread_mutex_lock(&r->spill.lock);
+    for (uint32_t i = FIRST_BLOCK(r); i != UINT32_MAX; i = block_after(r, i)) {
+        uint32_t state = state_of(r, i);
+        if (uid_of(r, i) != p->image.id || state == WH_BLOCK_FREE)
             continue;
-        uint32_t committed = committed_of(r, i, is_sealed(r, i));
+        uint32_t committed = committed_of(r, i, state == WH_BLOCK_SEALED);
         if (committed <= WH_BLOCK_PAYLOAD && committed > r->views[i].consumed)
             bytes += committed - r->views[i].consumed;
     }
+    pthread_mutex_unlock(&r->spill.lock);
     return bytes;
 }
 
 void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p) {
-    uint32_t used = blocks_used(r);
-    for (uint32_t i = 0; i < used; i++) {
-        struct wh_block_entry *entry = wh_session_entry(r->session, i);
-        if (atomic_load_explicit(&entry->process_uid, memory_order_relaxed) != p->image.id)
+    pthread_mutex_lock(&r->spill.lock);
+    for (uint32_t i = FIRST_BLOCK(r); i != UINT32_MAX; i = block_after(r, i)) {
+        if (uid_of(r, i) != p->image.id)
             continue;
-        uint32_t state = atomic_load_explicit(&entry->state, memory_order_acquire);
-        if (state != WH_BLOCK_FREE && (r->views[i].segment || adopt(r, i, p->image.id)))
+        if (state_of(r, i) != WH_BLOCK_FREE && (r->views[i].segment || adopt(r, i, p->image.id)))
             r->views[i].is_final = true;
         else
             give_back(r, i);
     }
+    pthread_mutex_unlock(&r->spill.lock);
     for (struct wh_image_thread *t = wh_image_next_thread(&p->image, NULL); t;
          t = wh_image_next_thread(&p->image, t)) {
         t->stream.skip_gaps = true;
@@ -214,10 +248,11 @@ void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p) {
 }
 
 void wh_recorder_give_back(struct wh_recorder *r, const struct wh_process *p) {
-    uint32_t used = blocks_used(r);
-    for (uint32_t i = 0; i < used; i++)
+    pthread_mutex_lock(&r->spill.lock);
+    for (uint32_t i = FIRST_BLOCK(r); i != UINT32_MAX; i = block_after(r, i))
         if (r->views[i].process == p)
             give_back(r, i);
+    pthread_mutex_unlock(&r->spill.lock);
 }
 
 /* --- chunks

@@ -4,9 +4,9 @@
  * The recorder's work can wait as long as there is room for events, the target's cannot: while the
  * target runs, the main thread has the kernel's idle class and takes only what the target leaves of
  * the processors. The watch itself sleeps nearly always and keeps the ordinary priority. It makes
- * room ahead of the target, wakes the main thread when the bell is rung (session.h), and gives it
- * its priority back for as long as somebody waits: for a snapshot, for the end, for room, or a
- * planned snapshot is due. It is the
+ * room ahead of the target (when the memory bound comes near, by moving blocks to a file), wakes
+ * the main thread when the bell is rung (session.h), and gives it its priority back for as long as
+ * somebody waits: for a snapshot, for the end, for room, or a planned snapshot is due. It is the
  * only one who changes that priority, so the main thread cannot be left idle by a race.
  *
  * Where the system would not let us take the priority back (RLIMIT_NICE), it is never given up. */
@@ -114,7 +114,10 @@ static void *watch(void *recorder) {
         if (bell != seen && write(p->wake_fd, &(uint64_t){1}, sizeof(uint64_t)) < 0)
             errno = 0; /* it is awake already */
         seen = bell;
-        bool urgent = is_urgent(r, make_room(r), is_idle);
+        uint32_t used = make_room(r), limit = limit_of(r->session);
+        if (used > limit - limit / 4)
+            wh_spill_blocks(r, used, limit / 2);
+        bool urgent = is_urgent(r, used + atomic_load(&r->spill.waiting), is_idle);
         if (!urgent && !is_idle && !never && wh_monotonic_ns() - start_ns > EARLY_NS) {
             never = !may_return();
             is_idle = !never && set_class(p->main, SCHED_IDLE) == 0;

@@ -1,6 +1,7 @@
 /* The recorder's own state, shared by its files: serve.c (life), pace.c (room and priority),
- * drain.c (blocks), process.c (images and their ends), heirs.c (images that are still to come),
- * history.c (what events say beside lifetimes), talk.c (messages). */
+ * drain.c (blocks), spill.c (blocks that moved to a file), process.c (images and their ends),
+ * heirs.c (images that are still to come), history.c (what events say beside lifetimes), talk.c
+ * (messages). */
 #ifndef WH_RECORD_RECORDER_H
 #define WH_RECORD_RECORDER_H
 
@@ -61,14 +62,31 @@ struct wh_process {
 
 struct wh_snap; /* a snapshot whose image is being read: snap.c */
 
-/* What the recorder knows of a block of the arena. */
+/* What the recorder knows of a block: of the arena, or moved to the file behind it (spill.c). */
 struct wh_block_view {
     struct wh_process *process;
     struct wh_image_thread *thread;
     struct wh_segment *segment; /* NULL = not looked at since it was given out */
     uint32_t consumed;
-    bool is_final;  /* its process is gone: nothing will be added */
-    bool is_mapped; /* the kernel has its pages mapped here, in part at least */
+    bool is_final;       /* its process is gone: nothing will be added */
+    bool is_mapped;      /* the kernel has its pages mapped here, in part at least */
+    uint32_t moved_uid;  /* moved: process.id that it is of; 0 = this place is free */
+    uint32_t generation; /* counts the times that the block was given back */
+};
+
+/* Blocks numbered from here on are in the file. */
+#define WH_MOVED_FIRST WH_BLOCK_MAX
+#define WH_MOVED_MAX   65536u /* 4 GiB */
+
+/* Events beyond the memory bound: spill.c. */
+struct wh_spill {
+    pthread_mutex_t lock;     /* which block is where: views, and the sources of their segments */
+    int fd;                   /* -1 = no block had to be moved yet */
+    bool is_refused;          /* the system does not let us write there, or no more */
+    _Atomic uint32_t used;    /* highest place taken so far + 1, counted from WH_MOVED_FIRST */
+    _Atomic uint32_t waiting; /* blocks in it now */
+    uint32_t most;            /* that waited in it at once */
+    uint32_t cursor;
 };
 
 /* Between the main thread and the watch: pace.c. */
@@ -102,6 +120,7 @@ struct wh_recorder {
     bool may_stop;           /* pairing now: a part of what there is will do */
     bool is_dying;           /* an ended process could not be finished yet */
     struct wh_pace pace;
+    struct wh_spill spill;
     uint64_t bytes, events;
     struct wh_snap *snaps; /* being read */
     uint32_t snap_count, last_snapshot_id;
@@ -145,6 +164,15 @@ void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p);
 void wh_recorder_give_back(struct wh_recorder *r, const struct wh_process *p);
 /* Stores chunks that are large enough; all = every one. */
 void wh_recorder_chunks(struct wh_recorder *r, struct wh_process *p, bool all);
+
+/* --- spill.c --- */
+/* Watch: moves blocks that wait to the file until at most `target` are left in the arena, where
+ * `used` are. */
+void wh_spill_blocks(struct wh_recorder *r, uint32_t used, uint32_t target);
+bool wh_spill_read(const struct wh_recorder *r, uint32_t index, size_t offset, void *to,
+                   size_t bytes);
+void wh_spill_free(struct wh_recorder *r, uint32_t index); /* the lock is held */
+void wh_spill_close(struct wh_recorder *r);
 
 /* --- pace.c --- */
 int wh_pace_start(struct wh_recorder *r); /* -1 = the system refuses a thread or a descriptor */

@@ -151,7 +151,7 @@ static int map_session(struct wh_recorder *r, struct wh_error *error) {
     r->file_fd_session = open(r->options->session, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (r->file_fd_session >= 0)
         (void)flock(r->file_fd_session, LOCK_EX | LOCK_NB); /* alive: stale.c */
-    r->views = calloc(WH_BLOCK_MAX, sizeof *r->views);
+    r->views = calloc(WH_MOVED_FIRST + WH_MOVED_MAX, sizeof *r->views);
     r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (!r->views || r->epoll_fd < 0)
         return wh_fail(error, WH_ESYSTEM, "out of memory");
@@ -417,6 +417,9 @@ static int write_totals(struct wh_recorder *r, struct wh_error *error) {
     int64_t lost = (int64_t)(r->lost_processes + wh_recorder_unseen(r) +
                              atomic_load(&r->session->untraced_images));
     int rc = wh_store_set_int(r->store, "lost_processes", lost, error);
+    if (!rc && r->spill.most)
+        rc = wh_store_set_int(r->store, "waiting_file_bytes",
+                              (int64_t)r->spill.most * WH_BLOCK_BYTES, error);
     if (!rc && r->lost_blocks)
         rc = wh_store_set_int(r->store, "malformed_blocks", (int64_t)r->lost_blocks, error);
     return rc;
@@ -451,6 +454,7 @@ static void release(struct wh_recorder *r) {
     wh_derive_close(r->derive);
     wh_content_close(r->content);
     wh_store_close(r->store);
+    wh_spill_close(r);
     free(r->views);
     free(r->node_seen);
     if (r->session)
@@ -469,6 +473,7 @@ int wh_serve(const struct wh_serve_options *options, struct wh_error *error) {
         .epoll_fd = -1,
         .file_fd_session = -1,
         .pace.wake_fd = -1,
+        .spill = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1},
         .next_node_id = WH_NODE_EXTENT,
     };
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES);
