@@ -55,18 +55,33 @@ add() {
     sqlite3 "$facts" "INSERT INTO ran VALUES('$1', '$2')"
 }
 
+# What the other two say, in $TMP/NUMBER.JUDGE; nothing is there when they could not.
+others() { # NUMBER PROGRAM
+    LSAN_OPTIONS=exitcode=0 LD_PRELOAD=$lsan timeout 120 "$PROGRAMS/$2" >"$TMP/said.$1" 2>&1 &&
+        { cat "$TMP/said.$1"; echo; } | leaks_of_lsan >"$TMP/$1.lsan"
+    timeout 240 valgrind --leak-check=full --show-leak-kinds=all --num-callers=12 --read-inline-info=no --vgdb=no \
+        --log-file="$TMP/log.$1" "$PROGRAMS/$2" >/dev/null 2>&1 && leaks_of_memcheck <"$TMP/log.$1" >"$TMP/$1.memcheck"
+}
+
+# They take the time, and none of them is ours: as many at once as there are processors.
+numbers=()
 for truth in "$WH_SOURCE"/tests/golden/truth/${ONLY:-[0-9][0-9]}.txt; do
     number=$(basename "$truth" .txt)
-    program=$(sed -n 's/^program //p' "$truth")
     [ "$number" != 32 ] || [ -n "${ONLY:-}" ] || continue # threads that churn: minutes under memcheck
+    numbers+=("$number")
+    while [ "$(jobs -r | wc -l)" -ge "$(nproc)" ]; do
+        wait -n || true
+    done
+    others "$number" "$(sed -n 's/^program //p' "$truth")" &
+done
+wait
+
+for number in "${numbers[@]}"; do
+    truth=$WH_SOURCE/tests/golden/truth/$number.txt
+    program=$(sed -n 's/^program //p' "$truth")
     status=0
     record "$TMP/$number.db" "$PROGRAMS/$program" >/dev/null 2>&1 || status=$?
     [ "$status" -ne 77 ] || continue
-    LSAN_OPTIONS=exitcode=0 LD_PRELOAD=$lsan timeout 60 "$PROGRAMS/$program" >"$TMP/lsan" 2>&1 &
-    lsan_pid=$!
-    timeout 120 valgrind --leak-check=full --show-leak-kinds=all --num-callers=12 --log-file="$TMP/memcheck" \
-        "$PROGRAMS/$program" >/dev/null 2>&1 &
-    memcheck_pid=$!
     while read -r -a words; do
         creator='' holder='' bytes=0 known=''
         for word in "${words[@]:1}"; do
@@ -93,8 +108,9 @@ for truth in "$WH_SOURCE"/tests/golden/truth/${ONLY:-[0-9][0-9]}.txt; do
                           FROM claim WHERE number = '17'"
         lost_of_ours "$TMP/perturbed.db" | add 17p ours
     fi
-    wait "$lsan_pid" && { cat "$TMP/lsan"; echo; } | leaks_of_lsan | add "$number" lsan
-    wait "$memcheck_pid" && leaks_of_memcheck <"$TMP/memcheck" | add "$number" memcheck
+    for judge in lsan memcheck; do
+        [ ! -e "$TMP/$number.$judge" ] || add "$number" $judge <"$TMP/$number.$judge"
+    done
 done
 
 # per program: bytes lost by the truth and by each judge, of the creators that the truth speaks of

@@ -2,7 +2,10 @@
 #include "truth.h"
 
 int main(void) {
-    execlp("python3", "python3", "-c",
-           "import os\nx = {i: bytes(10000) for i in range(1000)}\nos._exit(0)", (char *)NULL);
+    char *const arguments[] = {"python3", "-c",
+                               "import os\nx = {i: bytes(10000) for i in range(1000)}\nos._exit(0)",
+                               NULL};
+    execv("/usr/bin/python3", arguments); /* the one of PATH may be a script that looks for it */
+    execvp("python3", arguments);
     return 77;
 }
