@@ -26,6 +26,8 @@ struct wh_command {
     unsigned flags;                  /* enum wh_arguments_flag */
     const char
         *exits; /* exit statuses beyond the common ones, one "N  meaning" a line; NULL = none */
+    /* Called when the options were wrong, after those before the wrong one; NULL = none. */
+    void (*misused)(struct wh_call *call);
     /* 0 = success, < 0 = enum wh_error_code with call->error filled, > 0 = exit status as it is. */
     int (*run)(struct wh_call *call);
 };

@@ -49,6 +49,8 @@ static int run(const struct wh_command *command, int argc, char **argv) {
     int rc =
         wh_arguments_parse(&call.args, command->options ? command->options : none, command->flags,
                            command->operands_min, command->operands_max, argc, argv, &call.error);
+    if (rc && command->misused)
+        command->misused(&call);
     if (rc == 0 && call.args.help)
         wh_help_command(stdout, command);
     else if (rc == 0)

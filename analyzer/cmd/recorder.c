@@ -31,11 +31,10 @@ static int resolve(struct wh_store *store, struct wh_error *error) {
 }
 
 /* What is wrong is said by the process that waits for us. */
-static int refuse(struct wh_call *call, int rc) {
+static void refuse(struct wh_call *call) {
     const char *session = wh_arguments_text(&call->args, "session");
     if (session)
         wh_serve_refuse(session, call->error.text);
-    return rc;
 }
 
 static int run(struct wh_call *call) {
@@ -64,8 +63,10 @@ static int run(struct wh_call *call) {
         rc = wh_snapshot_plan_parse(wh_arguments_text(args, "snapshot"), &o.plan, &call->error);
     if (!rc)
         rc = wh_session_options_read(call, &session_options);
-    if (rc)
-        return refuse(call, rc);
+    if (rc) {
+        refuse(call);
+        return rc;
+    }
     if (message < 0) { /* without a launcher the options are for us to set */
         o.session_options = &session_options;
         if (session_options.sample_bytes) {
@@ -86,5 +87,6 @@ const struct wh_command wh_command_recorder = {
             "has ended. Started by `whoholds record` and by the library.",
     .options = options,
     .operands_max = 0,
+    .misused = refuse,
     .run = run,
 };

@@ -63,8 +63,8 @@ wait_for 30 complete "$TMP/options.db" || fail "the trace with options was not c
 check_eq "--depth=5 --overflow=wait --materialize=auto --snapshot=none --mmap-min=65536 --memory=268435456 --free-stacks --no-children --force" \
     "$(q "$TMP/options.db" "SELECT value FROM trace WHERE key = 'options'")" "options in force"
 check_eq "1|0" "$(q "$TMP/options.db" "SELECT count(DISTINCT pid), (SELECT count(*) FROM snapshot) FROM process")" "processes and snapshots"
-for options in "" "--depth=x"; do
+for options in "" "--depth=x" "--nonsense" "--depht=5 --force"; do
     WHOHOLDS_OPTIONS=$options bare "$TMP/options.db" "$PROGRAMS/t_exit" return >"$TMP/out" 2>"$TMP/err" || true
     check_eq 1 "$(wc -l <"$TMP/err")" "lines on stderr with options '$options'"
-    grep -qE "exists|depth=x" "$TMP/err" || fail "what is wrong with options '$options': $(cat "$TMP/err")"
+    grep -qE "exists|depth=x|no option '--nonsense'|'--depht', did you mean '--depth'" "$TMP/err" || fail "what is wrong with options '$options': $(cat "$TMP/err")"
 done

@@ -27,6 +27,19 @@ for command in "${commands[@]}"; do
     grep -q "whoholds..$command (1)" "$man/whoholds.1" || fail "whoholds(1) does not name $command"
 done
 
+# The simulator's commands: their options are in its man page as --help tells them.
+sim=$WH_BUILD/bin/whoholds-sim page=$WH_BUILD/manual-sim/man1/whoholds-sim.1
+[[ -s $page ]] || fail "whoholds-sim has no man page"
+mapfile -t commands < <("$sim" --help | sed -nE 's/^  ([a-z]+) .*/\1/p')
+((${#commands[@]} >= 5)) || fail "too few commands of whoholds-sim: ${commands[*]}"
+for command in "${commands[@]}"; do
+    grep -qF "whoholds\\-sim $command" "$page" || fail "man page of whoholds-sim: $command"
+    mapfile -t options < <("$sim" "$command" --help | grep -oE -- '--[a-z-]+' | sort -u)
+    for option in "${options[@]}"; do
+        grep -qF -- "${option//-/\\-}" "$page" || fail "man page of whoholds-sim: $command $option"
+    done
+done
+
 [[ $(status "$whoholds") == 2 ]] || fail "no command is not a usage error"
 [[ $(status "$whoholds" reprot) == 2 ]] || fail "a misspelt command is not a usage error"
 hint=$("$whoholds" reprot 2>&1 || true)
@@ -45,7 +58,7 @@ if [[ -w /dev/full ]]; then
 fi
 
 if command -v man >/dev/null; then
-    for page in "$man"/*.1; do
+    for page in "$man"/*.1 "$page"; do
         warnings=$(MANROFFSEQ='' LC_ALL=C.UTF-8 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null || true)
         [[ -z $warnings ]] || fail "$page: $warnings"
     done

@@ -12,7 +12,7 @@ cd /
 whoholds=$prefix/bin/whoholds
 [[ "$("$whoholds" version)" == "whoholds "[0-9]* ]] || fail "version"
 [[ -x $prefix/bin/whoholds-sim ]] || fail "whoholds-sim is not installed"
-for pattern in 'libwhoholds.so' 'libwhoholds_sqlite.so' 'whoholds.pc' 'whoholds.h' 'whoholds-report.1' 'whoholds.1'; do
+for pattern in 'libwhoholds.so' 'libwhoholds_sqlite.so' 'whoholds.pc' 'whoholds.h' 'whoholds-report.1' 'whoholds.1' 'whoholds-sim.1'; do
     [[ $(find "$prefix" -name "$pattern" | wc -l) == 1 ]] || fail "$pattern is not installed once"
 done
 [[ -s $prefix/share/bash-completion/completions/whoholds ]] || fail "completion"
