@@ -25,7 +25,9 @@ static inline void whoholds_acquire(const void *block, size_t size, const char *
         whoholds_acquire_(block, size, pool);
 }
 
-/* `block` went back into its pool: it is idle pool memory until it is acquired again. */
+/* `block` went back into its pool: who still refers to it does not use it until it is acquired
+ * again.
+ */
 static inline void whoholds_release(const void *block) {
     if (whoholds_release_)
         whoholds_release_(block);

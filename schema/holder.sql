@@ -79,7 +79,7 @@ CREATE TABLE gap(
     amplification REAL,             -- pinned / visible bytes; NULL = no length known
     hidden INTEGER NOT NULL CHECK(hidden IN (0, 1)), -- 1 = a keeper exists that the creator stack does not explain
     acquirer TEXT,                  -- function that took the blocks from an annotated pool, or
-                                    -- 'idle in POOL'; NULL = no pool spoke of them
+                                    -- 'given back to POOL' (which may have dropped them since); NULL = no pool spoke
     root TEXT                       -- root variable the holder begins at; NULL = lost or shared
 );
 

@@ -53,7 +53,7 @@ static int add(struct join *j, const struct wh_query *q) {
         return 0;
     uint32_t stack = (uint32_t)wh_query_int(q, 2);
     if (wh_query_int(q, 3))
-        snprintf(text, sizeof(text), "idle in %s", wh_query_text(q, 1));
+        snprintf(text, sizeof(text), "given back to %s", wh_query_text(q, 1));
     else
         snprintf(text, sizeof(text), "%s",
                  taker(j->h->frames, stack, j->h->heap.nodes[block].stack_id));

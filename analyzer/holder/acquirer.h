@@ -6,7 +6,7 @@
 #include "analyzer/holder/holding.h"
 
 struct wh_acquirers {
-    const char **names; /* per block: the function, or "idle in POOL"; NULL = no pool spoke of it */
+    const char **names; /* per block: the function, or "given back to POOL"; NULL = no pool spoke of it */
     uint32_t *stacks;   /* per block: the taker's stack, 0 = none */
 };
 

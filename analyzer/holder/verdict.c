@@ -138,13 +138,14 @@ static int say_unsampled(struct wh_text *text, struct wh_store *store, int64_t s
     return rc < 0 ? rc : 0;
 }
 
-/* What annotated pools have taken back and not given out again. */
+/* What annotated pools have taken back and not given out again. Whether they still have it is not
+ * said to us: the holders tell. */
 static int say_idle(struct wh_text *text, struct wh_store *store, int64_t snapshot_id,
                     struct wh_error *error) {
     struct wh_query *q;
     int rc = wh_query_open(store,
                            "SELECT sum(bytes), min(acquirer), count(DISTINCT acquirer) FROM gap "
-                           "WHERE snapshot_id = ?1 AND acquirer GLOB 'idle in *'",
+                           "WHERE snapshot_id = ?1 AND acquirer GLOB 'given back to *'",
                            &q, error);
     if (rc)
         return rc;
@@ -152,9 +153,10 @@ static int say_idle(struct wh_text *text, struct wh_store *store, int64_t snapsh
     rc = wh_query_step(q, error);
     if (rc > 0 && wh_query_int(q, 0) > 0) {
         char bytes[WH_UNITS_TEXT];
-        wh_text_printf(text, " %s is %s: given back and not taken again.",
-                       wh_format_bytes(bytes, wh_query_int(q, 0)),
-                       wh_query_int(q, 2) == 1 ? wh_query_text(q, 1) : "idle in pools");
+        wh_text_printf(
+            text, " %s was %s and not taken again; a pool that dropped it since is not its holder.",
+            wh_format_bytes(bytes, wh_query_int(q, 0)),
+            wh_query_int(q, 2) == 1 ? wh_query_text(q, 1) : "given back to pools");
     }
     wh_query_close(q);
     return rc < 0 ? rc : 0;
