@@ -14,7 +14,7 @@ left() { # the bytes of each leak that is left, sorted
     sed -n 's/^\([0-9]*\),10,.*/\1/p' "$TMP/csv" | sort -n | tr '\n' ' ' | sed 's/ $//'
 }
 lsan=$(gcc -print-file-name=liblsan.so 2>/dev/null || true)
-if ! [ -e "$lsan" ] || { LSAN_OPTIONS=exitcode=0 LD_PRELOAD=$lsan timeout 20 "$program" "$library" 2>&1 || true; } | grep -q fatal; then
+if ! [ -e "$lsan" ] || { LSAN_OPTIONS=exitcode=0 LD_PRELOAD=$lsan timeout 20 "$program" "$library" 2>&1 || true; } | matches fatal; then
     lsan=
 fi
 left_there() {
@@ -53,7 +53,7 @@ suppress "1000 2000" '# both\r\n\r\nleak:gamma_make\r\nleak:beta_make\r\n'
 suppress "1000 2000 3000" '\0357\0273\0277leak:beta_make\n'              # a byte order mark
 suppress "1000 2000 3000" 'leak:^beta_make(int, char const*)\n'       # names have no parameters here
 suppress "1000 2000 3000" 'race:alpha_make\nleak:beta_make\nmutex:x\n' # others' lines are not ours, and it is said
-timeout 60 "$WHOHOLDS" leaks --suppressions "$TMP/supp" "$TMP/t.db" | grep -q "^2 suppressions for other sanitizers: not used" || fail "lines that are skipped are not said"
+timeout 60 "$WHOHOLDS" leaks --suppressions "$TMP/supp" "$TMP/t.db" | matches "^2 suppressions for other sanitizers: not used" || fail "lines that are skipped are not said"
 refuse() { # WORDS TEXT
     printf '%b' "$2" >"$TMP/supp"
     status=0
