@@ -6,8 +6,9 @@
 #include "analyzer/holder/holding.h"
 
 struct wh_acquirers {
-    const char **names; /* per block: the function, or "given back to POOL"; NULL = no pool spoke of it */
-    uint32_t *stacks;   /* per block: the taker's stack, 0 = none */
+    const char *
+        *names; /* per block: the function, or "given back to POOL"; NULL = no pool spoke of it */
+    uint32_t *stacks; /* per block: the taker's stack, 0 = none */
 };
 
 /* Both arrays are NULL when no pool is annotated. */
