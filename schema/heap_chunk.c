@@ -232,6 +232,11 @@ int wh_store_get_heap(struct wh_store *store, int64_t snapshot_id, struct wh_hea
             break;
     }
     wh_query_close(q);
+    if (rc == WH_EINPUT && store->version && store->version < WH_SCHEMA_VERSION)
+        rc = wh_fail(error, WH_EINPUT,
+                     "'%s' is of schema %d, whose snapshots this whoholds (schema %d) does not "
+                     "read: record again to ask for holders",
+                     store->path, store->version, WH_SCHEMA_VERSION);
     if (!rc && !slices)
         rc = wh_fail(error, WH_ENOTFOUND, "'%s' has no heap of snapshot %lld", store->path,
                      (long long)snapshot_id);

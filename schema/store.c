@@ -147,6 +147,7 @@ static int check_identity(struct wh_store *store, struct wh_error *error) {
     if (version < 1 || tables != 5)
         return wh_fail(error, WH_EINPUT, "'%s' is damaged: tables of a trace are missing",
                        store->path);
+    store->version = (int)version;
     return 0;
 }
 

@@ -17,6 +17,7 @@ struct wh_rows; /* the iterator of a running wh_store_insert(), see insert.c */
 struct wh_store {
     sqlite3 *db;
     char *path;
+    int version; /* of the schema that the file was made with */
     struct wh_rows *rows;
     int is_writer;
     struct wh_packer *packer; /* columns.h; NULL until the first chunk */

@@ -9,7 +9,7 @@
 static const char *const common_exits[] = {
     "0  success",
     "2  the command line is wrong",
-    "3  the file is no trace, damaged, unfinished or of a newer version",
+    "3  the file is no trace, damaged, unfinished, or of a version that cannot be read",
     "4  the system refused: input or output, memory, permission, full disk",
     "5  what was asked for is not in the trace",
     NULL,

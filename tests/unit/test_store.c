@@ -220,6 +220,32 @@ static void wrong_files_are_named(void **state) {
     refuse(path, WH_EINPUT, "damaged");
 }
 
+/* Reads snapshot 1, whose one slice is no slice of this version, from a file of that version. */
+static void refuse_heap(int version, const char *part) {
+    char sql[200];
+    struct wh_error error = {0};
+    struct wh_heap heap = {0};
+    struct wh_store *store = create();
+    snprintf(sql, sizeof sql,
+             "INSERT INTO snapshot_chunk(snapshot_id, part, first, count, raw_bytes, data)"
+             " VALUES(1, 0, 0, 1, 9, x'00'); PRAGMA user_version = %d",
+             version);
+    assert_int_equal(wh_store_exec(store, sql, &error), 0);
+    wh_store_close(store);
+    assert_int_equal(wh_store_open(path, WH_STORE_READ, &store, &error), 0);
+    assert_int_equal(wh_store_get_heap(store, 1, &heap, &error), WH_EINPUT);
+    if (!strstr(error.text, part))
+        fail_msg("'%s' without '%s'", error.text, part);
+    wh_store_close(store);
+}
+
+static void snapshots_of_older_files_are_named(void **state) {
+    (void)state;
+    refuse_heap(WH_SCHEMA_VERSION, "damaged");
+    refuse_heap(1, "schema 1");
+    refuse_heap(1, "record again");
+}
+
 static void an_existing_file_needs_force(void **state) {
     (void)state;
     wh_store_close(create());
@@ -446,6 +472,7 @@ int main(void) {
         cmocka_unit_test(a_failing_iterator_leaves_nothing),
         cmocka_unit_test(thirty_two_columns),
         cmocka_unit_test(wrong_files_are_named),
+        cmocka_unit_test(snapshots_of_older_files_are_named),
         cmocka_unit_test(an_existing_file_needs_force),
         cmocka_unit_test(a_full_disk_keeps_what_was_committed),
         cmocka_unit_test(a_killed_writer_leaves_the_last_commit),
