@@ -80,7 +80,9 @@ CREATE TABLE gap(
     hidden INTEGER NOT NULL CHECK(hidden IN (0, 1)), -- 1 = a keeper exists that the creator stack does not explain
     acquirer TEXT,                  -- function that took the blocks from an annotated pool, or
                                     -- 'given back to POOL' (which may have dropped them since); NULL = no pool spoke
-    root TEXT                       -- root variable the holder begins at; NULL = lost or shared
+    root TEXT,                      -- root variable the holder begins at; NULL = lost or shared
+    ways INTEGER NOT NULL DEFAULT 1 -- holders of the shared block that the path runs through, of which it names
+                                    -- one; 1 = it runs through none (count)
 );
 
 -- Bytes reachable from two or more root variables, by the set of variables: shared blocks and all that

@@ -27,14 +27,14 @@ static const struct wh_option options[] = {
 static const char by_path_sql[] =
     "SELECT g.bytes, CAST(g.bytes AS REAL) / max(" WH_FOUND_BYTES
     ", 1), g.objects, g.retained_bytes, "
-    "g.amplification, g.hidden, g.creator, g.acquirer, g.holder " GAP_ROWS
+    "g.amplification, g.hidden, g.creator, g.acquirer, g.holder, g.ways " GAP_ROWS
     "AND NOT (?6 AND " IS_FOLDED ") ORDER BY g.bytes DESC, g.rowid LIMIT ?2";
 
 static const char by_root_sql[] =
     "SELECT sum(g.bytes), CAST(sum(g.bytes) AS REAL) / max(" WH_FOUND_BYTES ", 1), sum(g.objects), "
     "NULL, CAST(sum(CASE WHEN g.amplification IS NOT NULL THEN g.bytes END) AS REAL) / "
     "sum(CASE WHEN g.amplification IS NOT NULL THEN g.bytes / g.amplification END), "
-    "max(g.hidden), g.creator, g.acquirer, coalesce(g.root, g.holder) " GAP_ROWS
+    "max(g.hidden), g.creator, g.acquirer, coalesce(g.root, g.holder), max(g.ways) " GAP_ROWS
     "AND NOT (?6 AND " IS_FOLDED ") "
     "GROUP BY g.creator, g.acquirer, coalesce(g.root, g.holder) ORDER BY 1 DESC, g.creator, 9 "
     "LIMIT ?2";
@@ -43,7 +43,7 @@ static const char by_root_sql[] =
 static const char runtime_sql[] =
     "SELECT sum(g.bytes), CAST(sum(g.bytes) AS REAL) / max(s.live_bytes, 1), sum(g.objects), NULL, "
     "NULL, 0, '', NULL, '[runtime] ' || count(*) || ' row' || iif(count(*) = 1, '', 's') || "
-    "', see --runtime' " GAP_ROWS "AND ?6 AND " IS_FOLDED " HAVING count(*) > 0";
+    "', see --runtime', 1 " GAP_ROWS "AND ?6 AND " IS_FOLDED " HAVING count(*) > 0";
 
 static const struct wh_column columns[] = {
     {"bytes", WH_COLUMN_BYTES, NULL, 0},
@@ -55,6 +55,7 @@ static const struct wh_column columns[] = {
     {"creator", WH_COLUMN_TEXT, "created by", 60},
     {"acquirer", WH_COLUMN_TEXT, "taken by", 60},
     {"holder", WH_COLUMN_TEXT, "held by", 120},
+    {"ways", WH_COLUMN_COUNT, NULL, 0}, /* in text beside the holder */
 };
 
 static void put_row(struct wh_output *out, const struct wh_query *q) {
@@ -73,8 +74,19 @@ static void put_row(struct wh_output *out, const struct wh_query *q) {
     wh_table_text(out, wh_query_text(q, 6));
     wh_table_text(out, wh_query_text(q, 7));
     const char *holder = wh_query_text(q, 8);
-    int is_lost = out->format == WH_FORMAT_TEXT && strcmp(holder, "lost") == 0;
-    wh_table_text(out, is_lost ? "lost: no holder found, possibly encoded" : holder);
+    int64_t ways = wh_query_int(q, 9);
+    if (out->format != WH_FORMAT_TEXT) {
+        wh_table_text(out, holder);
+        wh_table_int(out, ways);
+        return;
+    }
+    struct wh_text text = {0};
+    wh_text_puts(&text,
+                 strcmp(holder, "lost") == 0 ? "lost: no holder found, possibly encoded" : holder);
+    if (ways > 1)
+        wh_text_printf(&text, " (1 of %lld)", (long long)ways);
+    wh_table_text(out, text.failed ? holder : text.data);
+    wh_text_release(&text);
 }
 
 static int put_rows(struct wh_call *call, struct wh_store *store, struct wh_output *out,
@@ -101,7 +113,8 @@ static int print_rows(struct wh_call *call, struct wh_store *store, struct wh_ou
     int rc = wh_arguments_int(&call->args, "limit", 1, INT32_MAX, &limit, &call->error);
     if (rc)
         return rc;
-    wh_table_begin(out, "gap", columns, sizeof columns / sizeof *columns);
+    int count = sizeof columns / sizeof *columns;
+    wh_table_begin(out, "gap", columns, out->format == WH_FORMAT_TEXT ? count - 1 : count);
     rc = put_rows(call, store, out, snapshot, limit,
                   wh_arguments_has(&call->args, "roots") ? by_root_sql : by_path_sql);
     if (!rc)
@@ -158,6 +171,9 @@ const struct wh_command wh_command_gap = {
             "blames somebody else. Blocks with two or more independent holders are listed as "
             "shared and credited "
             "to none; blocks that nothing refers to are lost.\n"
+            "\n"
+            "A path that ends `(1 of N)` runs through a block that N independent holders keep, and "
+            "names one of them: clearing that one frees nothing.\n"
             "\n"
             "`retained` is what would be freed with the row's blocks, `pin` the bytes of the "
             "blocks against those "

@@ -61,22 +61,31 @@ int wh_call_find_snapshot(struct wh_call *call, struct wh_store *store, const ch
     return rc;
 }
 
-/* Traces that the recorder could not analyze any more are analyzed on first use. */
+/* Traces that the recorder could not analyze any more are analyzed on first use, and tables of an
+ * older version get the columns that they lack. */
 static int analyze(struct wh_call *call, const char *path, struct wh_store **store) {
-    int64_t waiting;
+    int64_t waiting, missing = 0;
     int rc =
         one_number(*store,
                    "SELECT count(*) FROM snapshot WHERE held_bytes IS NULL AND ?1 = 0 AND EXISTS "
                    "(SELECT 1 FROM snapshot_chunk c WHERE c.snapshot_id = snapshot.id)",
                    NULL, 0, &waiting, &call->error);
-    if (rc || !waiting)
+    if (!rc)
+        rc = one_number(*store,
+                        "SELECT count(*) = 0 FROM pragma_table_info('gap') WHERE name = 'ways' "
+                        "AND ?1 = 0",
+                        NULL, 0, &missing, &call->error);
+    if (rc || (!waiting && !missing))
         return rc;
     wh_store_close(*store);
     *store = NULL;
     rc = wh_store_open(path, WH_STORE_WRITE, store, &call->error);
-    if (!rc)
+    if (!rc && missing)
+        rc = wh_store_exec(*store, "ALTER TABLE gap ADD COLUMN ways INTEGER NOT NULL DEFAULT 1",
+                           &call->error);
+    if (!rc && waiting)
         rc = wh_symbol_resolve(*store, &call->error);
-    return rc ? rc : wh_holder_resolve(*store, &call->error);
+    return rc || !waiting ? rc : wh_holder_resolve(*store, &call->error);
 }
 
 int wh_call_open_snapshot_of(struct wh_call *call, const char *path, const char *wanted,

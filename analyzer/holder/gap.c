@@ -48,6 +48,7 @@ static int find_row(struct grouping *g, uint32_t block, const char *creator, con
                                                   .holder = holder,
                                                   .acquirer = acquirer,
                                                   .root = root_name(h, block),
+                                                  .ways = 1,
                                                   .hidden = hidden != 0};
     return wh_map_add(&g->rows, key, *ret_index, g->error);
 }
@@ -73,6 +74,8 @@ static int add_block(struct grouping *g, uint32_t block) {
     }
     uint64_t size = h->heap.nodes[block].size;
     struct wh_gap_row *row = &gap->rows[index];
+    uint32_t ways = row->root ? wh_graph_holders(&h->graph, block) : 1;
+    row->ways = ways > row->ways ? ways : row->ways;
     row->bytes += size;
     row->objects++;
     gap->row_of[block] = index;

@@ -20,6 +20,7 @@ struct wh_gap_row {
     uint64_t retained_bytes; /* what would go with the row's blocks, each counted once */
     uint64_t pinned_bytes, visible_bytes; /* of the blocks whose visible part is known */
     uint32_t objects;
+    uint32_t ways; /* holders of the shared block on the path, of which it names one; 1 = none */
     uint8_t hidden;
 };
 

@@ -212,6 +212,7 @@ static int next_gap(void *arg, struct wh_cell *c) {
     wh_cell_int(&c[7], row->hidden);
     wh_cell_text(&c[8], row->acquirer);
     wh_cell_text(&c[9], row->root);
+    wh_cell_int(&c[10], row->ways);
     return 1;
 }
 
@@ -312,7 +313,7 @@ static int write_all(struct writer *w, struct wh_error *error) {
         status = insert(
             w, "gap",
             "snapshot_id, creator, holder, objects, bytes, retained_bytes, amplification, hidden, "
-            "acquirer, root",
+            "acquirer, root, ways",
             next_gap, error);
     if (status == 0)
         status = insert(w, "share_group", "snapshot_id, holders, holder_count, objects, bytes",

@@ -47,7 +47,7 @@ static const char heaviest_sql[] =
     "    max(sum(CASE WHEN amplification IS NOT NULL THEN bytes / amplification END), 1), "
     "  sum(hidden * bytes) * 2 > sum(bytes), "
     "  (SELECT holder FROM g b WHERE b.creator = g.creator AND coalesce(b.root, b.holder) = g.head "
-    "   ORDER BY bytes DESC, holder LIMIT 1) "
+    "   ORDER BY bytes DESC, holder LIMIT 1), max(ways) "
     "FROM g GROUP BY creator, head ORDER BY " WH_IS_RUNTIME(
         "head") " AND sum(bytes) < " WH_RUNTIME_BYTES ", sum(bytes) DESC, creator, head LIMIT 1";
 
@@ -75,6 +75,8 @@ static void say_row(struct wh_text *text, const struct wh_query *q, const struct
         wh_text_printf(text, "held by `%s`", path);
     if (is_lost)
         return;
+    if (wh_query_int(q, 9) > 1)
+        wh_text_printf(text, ", one of %lld ways to it", (long long)wh_query_int(q, 9));
     if (wh_query_int(q, 7))
         wh_text_printf(
             text,

@@ -6,11 +6,11 @@
 trace=$TMP/leak.db
 record "$trace" "$PROGRAMS/t_leak" 2000 >/dev/null
 
-says() { # WHAT PATTERN COMMAND...: some line of the answer is so
+says() { # WHAT PATTERN COMMAND...: the answer has it, in a line or across the break of one
     local what=$1 pattern=$2 status=0
     shift 2
     "$WHOHOLDS" "$@" >"$TMP/out" 2>&1 || status=$?
-    grep -q -e "$pattern" "$TMP/out" || fail "$what: no line of '$*' has '$pattern': $(cat "$TMP/out")"
+    matches -e "$pattern" <<<"$(cat "$TMP/out") $(tr '\n' ' ' <"$TMP/out")" || fail "$what: '$*' has no '$pattern': $(cat "$TMP/out")"
 }
 never() { # WHAT PATTERN COMMAND...
     local what=$1 pattern=$2

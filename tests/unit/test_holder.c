@@ -135,6 +135,11 @@ static void shared_blocks_are_credited_to_nobody(void **state) {
         hand_text(s, "SELECT holder FROM gap WHERE holder LIKE 'shared%' ORDER BY bytes DESC"),
         "shared: cache + other_list");
     assert_int_equal(hand_number(s, "SELECT holders FROM held ORDER BY holders DESC"), 2);
+    /* What hangs below it is named by one of the two ways, and that is said. */
+    assert_int_equal(hand_number(s, "SELECT count(*) > 0 AND min(ways) = 1 AND max(ways) = 2 "
+                                    "FROM gap WHERE holder LIKE 'cache%' OR holder LIKE 'other%'"),
+                     1);
+    assert_int_equal(hand_number(s, "SELECT max(ways) FROM gap WHERE holder LIKE 'shared%'"), 1);
     assert_int_equal(hand_number(s, "SELECT exclusive_bytes FROM root WHERE name = 'other_list'"),
                      0);
     assert_int_equal(hand_number(s, "SELECT reachable_bytes FROM root WHERE name = 'other_list'"),
