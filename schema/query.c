@@ -71,7 +71,7 @@ void wh_query_bind_text(struct wh_query *q, int index1, const char *text) {
 }
 
 void wh_query_bind_blob(struct wh_query *q, int index1, const void *data, size_t bytes) {
-    note_bind(q, sqlite3_bind_blob64(q->statement, index1, data, bytes, SQLITE_TRANSIENT));
+    note_bind(q, sqlite3_bind_blob64(q->statement, index1, data, bytes, SQLITE_STATIC));
 }
 
 int wh_query_step(struct wh_query *q, struct wh_error *error) {

@@ -180,7 +180,7 @@ static int make_writer(struct wh_store *store, struct wh_error *error) {
     store->is_writer = 1;
     return wh_store_exec(store,
                          "PRAGMA synchronous = OFF; PRAGMA journal_mode = TRUNCATE;"
-                         "PRAGMA cache_size = -16384",
+                         "PRAGMA cache_size = -8192",
                          error);
 }
 

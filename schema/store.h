@@ -98,6 +98,7 @@ int wh_query_parameters(const struct wh_query *q); /* how many values it takes *
 void wh_query_bind_int(struct wh_query *q, int index1, int64_t value);
 void wh_query_bind_text(struct wh_query *q, int index1,
                         const char *text); /* copied; NULL = SQL NULL */
+/* Not copied: must stay as it is until the statement is done. */
 void wh_query_bind_blob(struct wh_query *q, int index1, const void *data, size_t bytes);
 /* 1 = a row, 0 = done, < 0 = error (the store's message in *error). */
 int wh_query_step(struct wh_query *q, struct wh_error *error);

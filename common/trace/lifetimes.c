@@ -7,7 +7,9 @@
 #include "base/large.h"
 #include "wire/codec.h"
 
-#define PAGE_BYTES   (1u << 20)
+/* Each page is twice as large as the one before: many lists stay small. */
+#define PAGE_FIRST   4096u
+#define PAGE_LAST    8u
 #define RECORD_BYTES 112u /* bound of one encoded lifetime */
 
 /* First byte of a record; a zero byte ends a page. A record is written as its difference from the
@@ -22,8 +24,12 @@ enum {
 };
 _Static_assert(WH_ALLOC_KINDS <= 8, "a kind is three bits");
 
+static size_t page_bytes(size_t page) {
+    return (size_t)PAGE_FIRST << (page < PAGE_LAST ? page : PAGE_LAST);
+}
+
 static unsigned char *room(struct wh_lifetimes *l) {
-    if (l->page_count && PAGE_BYTES - l->used >= RECORD_BYTES)
+    if (l->page_count && page_bytes(l->page_count - 1) - l->used >= RECORD_BYTES)
         return l->pages[l->page_count - 1] + l->used;
     if (l->page_count == l->page_capacity) {
         size_t capacity = l->page_capacity ? l->page_capacity * 2 : 16;
@@ -33,7 +39,7 @@ static unsigned char *room(struct wh_lifetimes *l) {
         l->pages = pages;
         l->page_capacity = capacity;
     }
-    unsigned char *page = malloc(PAGE_BYTES);
+    unsigned char *page = malloc(page_bytes(l->page_count));
     if (!page)
         return NULL;
     if (l->page_count)
@@ -103,7 +109,10 @@ void wh_lifetimes_clear(struct wh_lifetimes *l) {
 }
 
 size_t wh_lifetimes_memory(const struct wh_lifetimes *l) {
-    return l->page_count * (size_t)PAGE_BYTES;
+    size_t bytes = 0;
+    for (size_t i = 0; i < l->page_count; i++)
+        bytes += page_bytes(i);
+    return bytes;
 }
 
 void wh_lifetimes_start(const struct wh_lifetimes *l, struct wh_lifetimes_cursor *ret_cursor) {

@@ -6,7 +6,8 @@
 
 #define PROCESS_BUCKETS 256u
 #define FLUSH_ROWS      65536u
-#define FOLDS_MAX       200000u
+#define DECIDED_AT_ONCE 4u
+#define FOLDS_MAX       380000u /* with those of one pulse more the table has 32 MiB */
 
 /* What is remembered of a process beyond its end: enough to tell which blocks its peak held. */
 struct process {
@@ -24,9 +25,10 @@ struct wh_derive {
     struct wh_store *store;
     enum wh_materialize materialize;
     struct wh_clock_map clock;
-    bool folds_now;           /* only some lifetimes become rows */
-    struct wh_lifetimes all;  /* while !folds_now: every one */
-    struct wh_lifetimes rows; /* decided: become rows */
+    bool folds_now;                       /* only some lifetimes become rows */
+    struct wh_lifetimes all;              /* every one, until folds_now */
+    struct wh_lifetimes_cursor undecided; /* folds_now: of all, what is left to decide */
+    struct wh_lifetimes rows;             /* decided: become rows */
     struct wh_folds folds;
     struct process *processes[PROCESS_BUCKETS];
 };
@@ -136,29 +138,37 @@ static int decide(struct wh_derive *d, struct process *p, const struct wh_lifeti
     return wh_lifetimes_add(&p->candidates, life);
 }
 
-/* Too many for a row each: what was kept so far is decided now. */
-static int start_folding(struct wh_derive *d) {
-    struct wh_lifetimes_cursor c;
+/* Too many for a row each: what was kept so far is decided, a few with each that comes, so that
+ * nobody waits for two million and their sums can be written on the way. */
+static int decide_kept(struct wh_derive *d, uint64_t count) {
     struct wh_lifetime life;
-    d->folds_now = true;
-    wh_lifetimes_start(&d->all, &c);
-    while (wh_lifetimes_take(&d->all, &c, &life)) {
+    while (count-- && wh_lifetimes_take(&d->all, &d->undecided, &life)) {
         struct process *p = process_of(d, life.process_id);
         if (!p || decide(d, p, &life))
             return -1;
     }
-    wh_lifetimes_clear(&d->all);
+    if (!d->undecided.left)
+        wh_lifetimes_clear(&d->all);
     return 0;
 }
 
+static void start_folding(struct wh_derive *d) {
+    d->folds_now = true;
+    wh_lifetimes_start(&d->all, &d->undecided);
+}
+
 static int settle(struct wh_derive *d, struct process *p, const struct wh_lifetime *life) {
+    if (d->undecided.left && decide_kept(d, DECIDED_AT_ONCE))
+        return -1;
     if (d->folds_now)
         return decide(d, p, life);
     if (d->materialize == WH_MATERIALIZE_ALL)
         return wh_lifetimes_add(&d->rows, life);
     if (wh_lifetimes_add(&d->all, life))
         return -1;
-    return d->all.count > WH_ROWS_MAX ? start_folding(d) : 0;
+    if (d->all.count > WH_ROWS_MAX)
+        start_folding(d);
+    return 0;
 }
 
 /* The process with what is known of its peak by now. NULL: out of memory. */
@@ -322,6 +332,10 @@ static int write_folds(struct wh_derive *d, struct wh_error *error) {
     return rc;
 }
 
+bool wh_derive_is_full(const struct wh_derive *d) {
+    return d->rows.count >= FLUSH_ROWS || d->folds.count >= FOLDS_MAX;
+}
+
 int wh_derive_flush(struct wh_derive *d, struct wh_error *error) {
     int rc = 0;
     if (d->rows.count >= FLUSH_ROWS)
@@ -424,7 +438,14 @@ int wh_derive_finish(struct wh_derive *d, struct wh_error *error) {
     const char *rows = !d->folds_now                           ? "all"
                        : d->materialize == WH_MATERIALIZE_NONE ? "end"
                                                                : "live";
-    int rc = write_rows(d, &d->all, error);
+    int rc = 0;
+    while (!rc && d->undecided.left) {
+        if (decide_kept(d, FLUSH_ROWS))
+            return wh_fail(error, WH_ESYSTEM, "out of memory");
+        rc = wh_derive_flush(d, error);
+    }
+    if (!rc)
+        rc = write_rows(d, &d->all, error);
     if (!rc)
         rc = write_rows(d, &d->rows, error);
     if (!rc)

@@ -34,7 +34,8 @@ struct wh_pair_sink wh_derive_sink(struct wh_derive *derive);
 int wh_derive_process(struct wh_derive *derive, struct wh_pair *pair, bool replaced,
                       struct wh_error *error);
 
-/* Writes rows that wait when there are many; call between transactions' ends. */
+/* Writes rows that wait when there are many: they would take memory. */
+bool wh_derive_is_full(const struct wh_derive *derive);
 int wh_derive_flush(struct wh_derive *derive, struct wh_error *error);
 
 /* Everything that waits, the indexes, trace.allocation_rows. */

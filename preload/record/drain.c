@@ -291,5 +291,7 @@ bool wh_recorder_pulse(void *recorder, struct wh_image *image) {
     atomic_fetch_add_explicit(&r->session->recorder_beat, 1, memory_order_relaxed);
     if (p)
         wh_recorder_chunks(r, p, false);
+    if (!r->is_frozen)
+        wh_recorder_flush(r);
     return r->may_stop && r->poll_bytes >= POLL_BYTES_MAX;
 }

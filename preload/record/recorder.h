@@ -118,6 +118,7 @@ struct wh_recorder {
     uint64_t poll_bytes;     /* copied in this poll */
     bool is_asked;           /* a request for a snapshot could not be served yet */
     bool may_stop;           /* pairing now: a part of what there is will do */
+    bool is_frozen;          /* pairing now: a process stands still meanwhile */
     bool is_dying;           /* an ended process could not be finished yet */
     struct wh_pace pace;
     struct wh_spill spill;
@@ -212,6 +213,8 @@ void wh_recorder_snapshots(struct wh_recorder *r); /* serves requests, follows t
 void wh_recorder_collect(struct wh_recorder *r, bool wait);
 
 /* --- serve.c --- */
+/* Writes rows that wait, where there are many. */
+void wh_recorder_flush(struct wh_recorder *r);
 void wh_recorder_need_clock(struct wh_recorder *r);
 uint64_t wh_recorder_now(const struct wh_recorder *r); /* shifted ticks */
 

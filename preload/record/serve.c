@@ -260,8 +260,15 @@ static void wait_for_events(struct wh_recorder *r, int timeout_ms) {
     }
 }
 
-static void commit(struct wh_recorder *r, uint64_t now_ns) {
+void wh_recorder_flush(struct wh_recorder *r) {
     struct wh_error error;
+    wh_recorder_need_clock(r);
+    if (wh_derive_is_full(r->derive) && wh_content_store(r->content) &&
+        wh_derive_flush(r->derive, &error))
+        wh_content_fail(r->content, &error);
+}
+
+static void commit(struct wh_recorder *r, uint64_t now_ns) {
     for (struct wh_process *p = wh_recorder_next(r, NULL); p; p = wh_recorder_next(r, p)) {
         if (p->phase != WH_PHASE_RUNNING)
             continue;
@@ -271,8 +278,7 @@ static void commit(struct wh_recorder *r, uint64_t now_ns) {
             if (t->dirty)
                 wh_recorder_write_thread(r, p, t);
     }
-    if (wh_content_store(r->content) && wh_derive_flush(r->derive, &error))
-        wh_content_fail(r->content, &error);
+    wh_recorder_flush(r);
     wh_content_commit(r->content);
     r->last_commit_ns = now_ns;
 }

@@ -117,7 +117,9 @@ static void frozen(void *arg) {
     m->snap->at_ns = wh_recorder_now(m->recorder); /* ticks until the clock is known */
     if (m->is_behind)
         return;
+    m->recorder->is_frozen = true;
     keep(m, UINT64_MAX);
+    m->recorder->is_frozen = false;
     m->job->no_copy = m->snap->is_last && m->snap->live_bytes < COPY_BYTES_MIN;
 }
 
