@@ -13,28 +13,39 @@ struct sums {
     int is_sample;
 };
 
-static int load_sums(struct wh_store *store, int64_t snapshot_id, struct sums *s,
-                     struct wh_error *error) {
+struct verdict {
+    struct wh_store *store;
+    int64_t snapshot_id;
+    struct sums s;
+    struct wh_text *text;
+    struct wh_error *error;
+};
+
+/* Calls for the one row of a query about the snapshot (?1). 1, 0 = there is none, < 0 = error. */
+static int ask(struct verdict *v, const char *sql,
+               void (*row)(struct verdict *v, const struct wh_query *q)) {
     struct wh_query *q;
-    int rc = wh_query_open(store,
-                           "SELECT live_bytes, live_objects, held_bytes, shared_bytes, lost_bytes, "
-                           "untracked_bytes, gap_bytes, (SELECT sum(bytes) FROM gap WHERE "
-                           "snapshot_id = ?1 AND creator = '" WH_NOT_SAMPLED "') "
-                           "FROM snapshot WHERE id = ?1",
-                           &q, error);
+    int rc = wh_query_open(v->store, sql, &q, v->error);
     if (rc)
         return rc;
-    wh_query_bind_int(q, 1, snapshot_id);
-    rc = wh_query_step(q, error);
+    wh_query_bind_int(q, 1, v->snapshot_id);
+    rc = wh_query_step(q, v->error);
     if (rc > 0)
-        *s = (struct sums){
-            wh_query_int(q, 0), wh_query_int(q, 1), wh_query_int(q, 2),
-            wh_query_int(q, 3), wh_query_int(q, 4), wh_query_int(q, 5),
-            wh_query_int(q, 6), wh_query_int(q, 7), wh_store_get_int(store, "sample_bytes", 0) > 0};
+        row(v, q);
     wh_query_close(q);
-    if (rc == 0)
-        return wh_fail(error, WH_ENOTFOUND, "there is no snapshot %lld", (long long)snapshot_id);
-    return rc < 0 ? rc : 0;
+    return rc;
+}
+
+static const char sums_sql[] =
+    "SELECT live_bytes, live_objects, held_bytes, shared_bytes, lost_bytes, untracked_bytes, "
+    "gap_bytes, (SELECT sum(bytes) FROM gap WHERE snapshot_id = ?1 AND creator = "
+    "'" WH_NOT_SAMPLED "') FROM snapshot WHERE id = ?1";
+
+static void load_sums(struct verdict *v, const struct wh_query *q) {
+    v->s = (struct sums){
+        wh_query_int(q, 0), wh_query_int(q, 1), wh_query_int(q, 2),
+        wh_query_int(q, 3), wh_query_int(q, 4), wh_query_int(q, 5),
+        wh_query_int(q, 6), wh_query_int(q, 7), wh_store_get_int(v->store, "sample_bytes", 0) > 0};
 }
 
 /* Creator and root variable with most bytes; the heaviest path between them. Shared and lost rows
@@ -52,7 +63,9 @@ static const char heaviest_sql[] =
         "head") " AND sum(bytes) < " WH_RUNTIME_BYTES ", sum(bytes) DESC, creator, head LIMIT 1";
 
 /* That pair: who made it, who has it, and whether the first would lead to the second. */
-static void say_row(struct wh_text *text, const struct wh_query *q, const struct sums *s) {
+static void say_row(struct verdict *v, const struct wh_query *q) {
+    struct wh_text *text = v->text;
+    const struct sums *s = &v->s;
     char bytes[WH_UNITS_TEXT], objects[WH_UNITS_TEXT];
     const char *creator = wh_query_text(q, 0), *head = wh_query_text(q, 1),
                *path = wh_query_text(q, 8);
@@ -90,7 +103,9 @@ static void say_row(struct wh_text *text, const struct wh_query *q, const struct
                        wh_query_real(q, 6));
 }
 
-static void say_rest(struct wh_text *text, const struct sums *s) {
+static void say_rest(struct verdict *v) {
+    struct wh_text *text = v->text;
+    const struct sums *s = &v->s;
     char bytes[WH_UNITS_TEXT];
     if (!s->held) {
         wh_text_puts(text, text->length ? "." : "Nothing is held.");
@@ -117,109 +132,71 @@ static void say_rest(struct wh_text *text, const struct sums *s) {
 }
 
 /* The largest holder of memory that no sample explains. */
-static int say_unsampled(struct wh_text *text, struct wh_store *store, int64_t snapshot_id,
-                         const struct sums *s, struct wh_error *error) {
-    struct wh_query *q;
-    int rc = wh_query_open(store,
-                           "SELECT holder, sum(bytes) FROM gap WHERE snapshot_id = ?1 AND creator "
-                           "= '" WH_NOT_SAMPLED "' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1",
-                           &q, error);
-    if (rc)
-        return rc;
-    wh_query_bind_int(q, 1, snapshot_id);
-    rc = wh_query_step(q, error);
-    if (rc > 0) {
-        char all[WH_UNITS_TEXT], bytes[WH_UNITS_TEXT];
-        wh_text_printf(text,
-                       " Besides, about %s that no sample explains is in use, its creators "
-                       "unknown: %s of it is held by `%s`.",
-                       wh_format_bytes(all, s->unsampled),
-                       wh_format_bytes(bytes, wh_query_int(q, 1)), wh_query_text(q, 0));
-    }
-    wh_query_close(q);
-    return rc < 0 ? rc : 0;
+static const char unsampled_sql[] =
+    "SELECT holder, sum(bytes) FROM gap WHERE snapshot_id = ?1 AND creator = '" WH_NOT_SAMPLED
+    "' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1";
+
+static void say_unsampled(struct verdict *v, const struct wh_query *q) {
+    char all[WH_UNITS_TEXT], bytes[WH_UNITS_TEXT];
+    wh_text_printf(v->text,
+                   " Besides, about %s that no sample explains is in use, its creators unknown: %s "
+                   "of it is held by `%s`.",
+                   wh_format_bytes(all, v->s.unsampled), wh_format_bytes(bytes, wh_query_int(q, 1)),
+                   wh_query_text(q, 0));
 }
 
 /* What annotated pools have taken back and not given out again. Whether they still have it is not
  * said to us: the holders tell. */
-static int say_idle(struct wh_text *text, struct wh_store *store, int64_t snapshot_id,
-                    struct wh_error *error) {
-    struct wh_query *q;
-    int rc = wh_query_open(store,
-                           "SELECT sum(bytes), min(acquirer), count(DISTINCT acquirer) FROM gap "
-                           "WHERE snapshot_id = ?1 AND acquirer GLOB 'given back to *'",
-                           &q, error);
-    if (rc)
-        return rc;
-    wh_query_bind_int(q, 1, snapshot_id);
-    rc = wh_query_step(q, error);
-    if (rc > 0 && wh_query_int(q, 0) > 0) {
-        char bytes[WH_UNITS_TEXT];
-        wh_text_printf(
-            text, " %s was %s and not taken again; a pool that dropped it since is not its holder.",
-            wh_format_bytes(bytes, wh_query_int(q, 0)),
-            wh_query_int(q, 2) == 1 ? wh_query_text(q, 1) : "given back to pools");
-    }
-    wh_query_close(q);
-    return rc < 0 ? rc : 0;
+static const char idle_sql[] =
+    "SELECT sum(bytes), min(acquirer), count(DISTINCT acquirer) FROM gap "
+    "WHERE snapshot_id = ?1 AND acquirer GLOB 'given back to *' HAVING sum(bytes) > 0";
+
+static void say_idle(struct verdict *v, const struct wh_query *q) {
+    char bytes[WH_UNITS_TEXT];
+    wh_text_printf(
+        v->text, " %s was %s and not taken again; a pool that dropped it since is not its holder.",
+        wh_format_bytes(bytes, wh_query_int(q, 0)),
+        wh_query_int(q, 2) == 1 ? wh_query_text(q, 1) : "given back to pools");
 }
 
 /* A program that tidies up before it ends has little left to ask about: where the rest was. */
-static int say_peak(struct wh_text *text, struct wh_store *store, int64_t snapshot_id,
-                    const struct sums *s, struct wh_error *error) {
-    struct wh_query *q;
-    int rc = wh_query_open(store,
-                           "SELECT p.peak_bytes, s.reason = 'peak' FROM process p JOIN snapshot s "
-                           "ON s.process_id = p.id WHERE s.id = ?1",
-                           &q, error);
-    if (rc)
-        return rc;
-    wh_query_bind_int(q, 1, snapshot_id);
-    rc = wh_query_step(q, error);
-    int64_t peak = rc > 0 ? wh_query_int(q, 0) : 0;
+static const char peak_sql[] = "SELECT p.peak_bytes, s.reason = 'peak' FROM process p "
+                               "JOIN snapshot s ON s.process_id = p.id WHERE s.id = ?1";
+
+static void say_peak(struct verdict *v, const struct wh_query *q) {
+    int64_t peak = wh_query_int(q, 0);
+    int is_at_peak = wh_query_int(q, 1) != 0;
     char bytes[WH_UNITS_TEXT];
-    if (rc > 0 && wh_query_int(q, 1) && s->live < peak - peak / 10)
-        wh_text_printf(text,
+    if (is_at_peak && v->s.live < peak - peak / 10)
+        wh_text_printf(v->text,
                        " The peak itself, %s, was over when this snapshot was taken, as near to it "
                        "as could be.",
                        wh_format_bytes(bytes, peak));
-    else if (rc > 0 && !wh_query_int(q, 1) && s->live < peak / 4)
-        wh_text_printf(text,
+    else if (!is_at_peak && v->s.live < peak / 4)
+        wh_text_printf(v->text,
                        " At its peak the process had %s: `whoholds record --snapshot=peak` shows "
                        "who held that.",
                        wh_format_bytes(bytes, peak));
-    wh_query_close(q);
-    return rc < 0 ? rc : 0;
 }
 
 int wh_verdict(struct wh_store *store, int64_t snapshot_id, struct wh_text *text,
                struct wh_error *error) {
-    struct sums s = {0};
-    struct wh_query *q;
-    int rc = load_sums(store, snapshot_id, &s, error);
-    if (rc)
-        return rc;
-    if (s.live == 0 && !s.unsampled) {
+    struct verdict v = {.store = store, .snapshot_id = snapshot_id, .text = text, .error = error};
+    int rc = ask(&v, sums_sql, load_sums);
+    if (rc == 0)
+        return wh_fail(error, WH_ENOTFOUND, "there is no snapshot %lld", (long long)snapshot_id);
+    int is_empty = rc > 0 && v.s.live == 0 && !v.s.unsampled;
+    if (is_empty)
         wh_text_puts(text, "Nothing was live at this snapshot.");
-        return say_peak(text, store, snapshot_id, &s, error);
+    if (rc > 0 && !is_empty && (rc = ask(&v, heaviest_sql, say_row)) >= 0) {
+        say_rest(&v);
+        rc = ask(&v, idle_sql, say_idle);
     }
-    rc = wh_query_open(store, heaviest_sql, &q, error);
-    if (rc)
-        return rc;
-    wh_query_bind_int(q, 1, snapshot_id);
-    rc = wh_query_step(q, error);
-    if (rc > 0)
-        say_row(text, q, &s);
-    wh_query_close(q);
+    if (rc >= 0)
+        rc = ask(&v, peak_sql, say_peak);
+    if (rc >= 0 && v.s.unsampled)
+        rc = ask(&v, unsampled_sql, say_unsampled);
     if (rc < 0)
-        return rc;
-    say_rest(text, &s);
-    rc = say_idle(text, store, snapshot_id, error);
-    if (!rc)
-        rc = say_peak(text, store, snapshot_id, &s, error);
-    if (!rc && s.unsampled)
-        rc = say_unsampled(text, store, snapshot_id, &s, error);
-    if (rc)
         return rc;
     return text->failed ? wh_fail(error, WH_ESYSTEM, "no memory for the verdict") : 0;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/string.h"
 #include "record/snapshot/extract.h"
 
 #define CHUNK_ALIGN   16u
@@ -33,7 +34,7 @@ struct search {
     const struct wh_heap_node *known; /* by address */
     uint64_t known_count;
     struct wh_heap_node *found;
-    uint64_t count, room;
+    size_t count, room;
     uint64_t at; /* of the window */
     size_t bytes;
     unsigned char window[WINDOW];
@@ -74,15 +75,9 @@ static bool is_known(const struct search *s, uint64_t start, uint64_t end) {
 }
 
 static void add(struct search *s, uint64_t start, uint64_t end) {
-    if (s->count == s->room) {
-        uint64_t room = s->room ? s->room * 2 : 1024;
-        struct wh_heap_node *more = realloc(s->found, room * sizeof *more);
-        if (!more) {
-            s->failed = true;
-            return;
-        }
-        s->found = more;
-        s->room = room;
+    if (wh_array_reserve(&s->found, &s->room, s->count + 1, sizeof *s->found) < 0) {
+        s->failed = true;
+        return;
     }
     s->found[s->count++] = (struct wh_heap_node){
         .address = start & WH_ADDRESS_MASK, .size = end - start, .kind = WH_NODE_UNSAMPLED};
