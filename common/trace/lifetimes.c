@@ -12,17 +12,19 @@
 #define PAGE_LAST    8u
 #define RECORD_BYTES 112u /* bound of one encoded lifetime */
 
-/* First byte of a record; a zero byte ends a page. A record is written as its difference from the
- * one before: deaths follow each other closely, and so do the numbers of their births. */
+/* First byte of a record; of kinds there are at most seven, the eighth ends a page. A record is
+ * written as its difference from the one before: deaths follow each other closely, and so do the
+ * numbers of their births. */
 enum {
     IS_FREED = 1,
     IS_INHERITED = 2,
     KIND_SHIFT = 2,  /* three bits */
     IS_ALIGNED = 32, /* the address differs by a multiple of 8, and is given in eighths */
     IS_OTHER = 64,   /* process, thread and origin follow, and who freed it */
-    IS_RECORD = 128,
+    IS_OF_SNAPSHOT = 128,
+    PAGE_END = 7 << KIND_SHIFT,
 };
-_Static_assert(WH_ALLOC_KINDS <= 8, "a kind is three bits");
+_Static_assert(WH_ALLOC_KINDS <= 7, "a kind is three bits and not seven");
 
 static size_t page_bytes(size_t page) {
     return (size_t)PAGE_FIRST << (page < PAGE_LAST ? page : PAGE_LAST);
@@ -43,7 +45,7 @@ static unsigned char *room(struct wh_lifetimes *l) {
     if (!page)
         return NULL;
     if (l->page_count)
-        l->pages[l->page_count - 1][l->used] = 0;
+        l->pages[l->page_count - 1][l->used] = PAGE_END;
     l->pages[l->page_count++] = page;
     l->used = 0;
     return page;
@@ -83,9 +85,10 @@ int wh_lifetimes_add(struct wh_lifetimes *l, const struct wh_lifetime *life) {
     const struct wh_live *b = &life->block, *before = &l->last.block;
     int64_t distance = (int64_t)(b->address - before->address);
     bool is_aligned = distance % 8 == 0, is_other = !is_plain(life, &l->last);
-    *p++ = (unsigned char)(IS_RECORD | (is_other ? IS_OTHER : 0) | (is_aligned ? IS_ALIGNED : 0) |
-                           b->kind << KIND_SHIFT | (life->is_inherited ? IS_INHERITED : 0) |
-                           (life->is_freed ? IS_FREED : 0));
+    *p++ =
+        (unsigned char)((life->is_of_snapshot ? IS_OF_SNAPSHOT : 0) | (is_other ? IS_OTHER : 0) |
+                        (is_aligned ? IS_ALIGNED : 0) | b->kind << KIND_SHIFT |
+                        (life->is_inherited ? IS_INHERITED : 0) | (life->is_freed ? IS_FREED : 0));
     p = put_difference(p, b->number, before->number);
     p = wh_put_varint(p, wh_zigzag(is_aligned ? distance / 8 : distance));
     p = wh_put_varint(p, b->size);
@@ -150,7 +153,7 @@ bool wh_lifetimes_take(struct wh_lifetimes *l, struct wh_lifetimes_cursor *c,
                        struct wh_lifetime *ret_life) {
     if (!c->left)
         return false;
-    if (l->pages[c->page][c->offset] == 0) {
+    if (l->pages[c->page][c->offset] == PAGE_END) {
         free(l->pages[c->page]);
         l->pages[c->page++] = NULL;
         c->offset = 0;
@@ -162,6 +165,7 @@ bool wh_lifetimes_take(struct wh_lifetimes *l, struct wh_lifetimes_cursor *c,
         .process_id = before->process_id,
         .is_freed = flags & IS_FREED,
         .is_inherited = flags & IS_INHERITED,
+        .is_of_snapshot = flags & IS_OF_SNAPSHOT,
         .block.kind = flags >> KIND_SHIFT & 7,
         .block.thread = before->block.thread,
         .block.number = get_difference(&p, before->block.number),

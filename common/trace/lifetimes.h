@@ -16,6 +16,7 @@ struct wh_lifetime {
     uint32_t process_id;
     bool is_freed;
     bool is_inherited;
+    bool is_of_snapshot; /* it was live at a snapshot */
 };
 
 struct wh_lifetimes {

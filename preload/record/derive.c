@@ -13,7 +13,7 @@
 struct process {
     struct process *next;
     uint32_t id;
-    uint64_t peak_number, peak_ticks, snapshot_number;
+    uint64_t peak_number, peak_ticks;
     bool is_done;                   /* its peak is known: */
     uint64_t done_peak_ticks;       /* without what it inherited, if it ended by exec */
     uint64_t peak_serial;           /* of the candidates */
@@ -129,7 +129,7 @@ static int decide_late(struct wh_derive *d, const struct process *p,
 /* Folding mode: a row, a sum, or not known yet. */
 static int decide(struct wh_derive *d, struct process *p, const struct wh_lifetime *life) {
     uint64_t number = life->block.number;
-    if (!life->is_freed || number <= p->snapshot_number)
+    if (!life->is_freed || life->is_of_snapshot)
         return wh_lifetimes_add(&d->rows, life);
     if (number > p->peak_number || life->death.ticks < p->peak_ticks)
         return fold(d, life, false);
@@ -178,7 +178,6 @@ static struct process *refresh(struct wh_derive *d, const struct wh_pair *pair) 
         return NULL;
     p->peak_number = pair->peak_number;
     p->peak_ticks = pair->ledger.peak_ticks;
-    p->snapshot_number = pair->snapshot_number;
     if (p->peak_serial != pair->ledger.peak_serial) {
         /* They died before the new peak. */
         if (p->candidates.count && fold_all(d, &p->candidates))
@@ -199,6 +198,7 @@ static int on_lifetime(void *arg, const struct wh_pair *pair, const struct wh_li
         .process_id = pair->process_id,
         .is_freed = death != NULL,
         .is_inherited = block->number <= pair->inherited_number,
+        .is_of_snapshot = block->number <= pair->snapshot_number,
     };
     if (death)
         life.death = *death;

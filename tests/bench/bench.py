@@ -105,7 +105,7 @@ def workloads(quick):
         "cc1": ([cc1, "-quiet", "-fpreprocessed", "-O2", source + ".i", "-o", "/dev/null"], {}, 1),
         "python3": (["/usr/bin/python3", python], {"PYTHONMALLOC": "malloc"}, 1),
         "sqlite3": (["sqlite3", "-batch", ":memory:", ".read " + sqlite], {}, 1),
-        "exceptions": ([os.path.join(PROGRAMS, "t_exceptions"), "20000" if quick else "200000"], {}, 1),
+        "exceptions": ([os.path.join(PROGRAMS, "t_exceptions"), "20000" if quick else "100000"], {}, 1),
         "shell-tree": (["sh", shell], {}, 1),
         "true": (["/bin/true"], {}, 1),
     }
@@ -336,7 +336,7 @@ def main():
                 children = 1 if name == "true" else (100 if arguments.quick else 500)
                 print("%-14s %.1f ms added by record, %.2f ms a process" % ("", row["added_ms"], row["added_ms"] / children))
         elif name == "redis":
-            row = redis(pairs, 20_000 if arguments.quick else 100_000)
+            row = redis(pairs, 20_000 if arguments.quick else 50_000)
             print("redis          " + "; ".join("%s %.0f requests/s, p99 %.2f ms" % (k, v["rps"], v["p99_ms"])
                                                 for k, v in row.items()), flush=True)
         else:

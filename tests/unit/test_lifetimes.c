@@ -31,6 +31,7 @@ static struct wh_lifetime anything(void) {
         .process_id = (uint32_t)any(),
         .is_freed = random_bits() % 4 != 0,
         .is_inherited = random_bits() % 2,
+        .is_of_snapshot = random_bits() % 2,
         .block = {.address = any(),
                   .size = any() & WH_LIVE_SIZE_MAX,
                   .birth_ticks = any(),
@@ -66,6 +67,7 @@ static void same(const struct wh_lifetime *a, const struct wh_lifetime *b) {
     assert_int_equal(a->process_id, b->process_id);
     assert_int_equal(a->is_freed, b->is_freed);
     assert_int_equal(a->is_inherited, b->is_inherited);
+    assert_int_equal(a->is_of_snapshot, b->is_of_snapshot);
     assert_int_equal(a->block.address, b->block.address);
     assert_int_equal(a->block.size, b->block.size);
     assert_int_equal(a->block.birth_ticks, b->block.birth_ticks);
