@@ -75,6 +75,11 @@ static int run(struct wh_call *call) {
         rc = wh_diff(stores, snapshots, &d, &call->error);
     if (!rc)
         rc = wh_call_output(call, &out);
+    static const char *const names[2] = {"before_snapshot_id", "after_snapshot_id"};
+    static const char *const titles[2] = {"Before", "After"};
+    for (int i = 0; i < 2 && !rc; i++)
+        rc = wh_call_say_snapshot_as(call, stores[i], &out, snapshots[i], names[i], titles[i],
+                                     "FILE:SNAPSHOT");
     if (!rc) {
         char before[WH_UNITS_TEXT], after[WH_UNITS_TEXT];
         wh_output_fact_number(&out, "before_bytes", NULL, WH_COLUMN_BYTES, (int64_t)d.bytes[0]);
@@ -95,14 +100,17 @@ const struct wh_command wh_command_diff = {
     .name = "diff",
     .summary = "what grew between two snapshots, of one run or of two",
     .usage = "[options] FILE[:SNAPSHOT] FILE[:SNAPSHOT]",
-    .text = "Compares two snapshots by fingerprint: the grouped path that holds a block, without "
-            "addresses and indices, "
-            "and the names on its creator's stack. So the two may be of one recording or of two "
-            "runs. Rows are in the "
-            "order of how much they changed.\n"
-            "\n"
-            " whoholds diff trace.db:warm trace.db:exit\n"
-            " whoholds diff monday.db tuesday.db",
+    .text =
+        "Compares two snapshots by fingerprint: the grouped path that holds a block, without "
+        "addresses and indices, "
+        "and the names on its creator's stack. So the two may be of one recording or of two "
+        "runs. Rows are in the "
+        "order of how much they changed. "
+        "SNAPSHOT is a number, label or reason as for the other commands; without it the one that "
+        "they show.\n"
+        "\n"
+        " whoholds diff trace.db:warm trace.db:exit\n"
+        " whoholds diff monday.db tuesday.db",
     .options = options,
     .operands_min = 2,
     .operands_max = 2,

@@ -104,10 +104,11 @@ int wh_call_open_snapshot(struct wh_call *call, int operand, struct wh_store **r
                                     ret_snapshot);
 }
 
-int wh_call_say_snapshot(struct wh_call *call, struct wh_store *store, struct wh_output *out,
-                         int64_t snapshot) {
+int wh_call_say_snapshot_as(struct wh_call *call, struct wh_store *store, struct wh_output *out,
+                            int64_t snapshot, const char *name, const char *title,
+                            const char *option) {
     if (out->format != WH_FORMAT_TEXT) {
-        wh_output_fact_number(out, "snapshot_id", NULL, WH_COLUMN_INTEGER, snapshot);
+        wh_output_fact_number(out, name, NULL, WH_COLUMN_INTEGER, snapshot);
         return 0;
     }
     struct wh_query *q;
@@ -124,8 +125,8 @@ int wh_call_say_snapshot(struct wh_call *call, struct wh_store *store, struct wh
     if (rc > 0) {
         char text[512], at[WH_UNITS_TEXT], peak[WH_UNITS_TEXT], program[128], others[64] = "";
         if (wh_query_int(q, 4) > 1)
-            snprintf(others, sizeof others, "; one of %lld, see `whoholds snapshots`, --snapshot",
-                     (long long)wh_query_int(q, 4));
+            snprintf(others, sizeof others, "; one of %lld, see `whoholds snapshots`, %s",
+                     (long long)wh_query_int(q, 4), option);
         snprintf(
             text, sizeof text, "%lld of %s, pid %lld (%s, at %s, %d %% of its peak of %s)%s",
             (long long)snapshot,
@@ -134,7 +135,7 @@ int wh_call_say_snapshot(struct wh_call *call, struct wh_store *store, struct wh
             wh_format_ns(at, wh_query_int(q, 1)),
             wh_percent(wh_query_int(q, 2), wh_query_int(q, 3)),
             wh_format_bytes(peak, wh_query_int(q, 3)), others);
-        wh_output_fact_text(out, "snapshot_id", "Snapshot", text);
+        wh_output_fact_text(out, name, title, text);
     }
     wh_query_close(q);
     return rc < 0 ? rc : 0;

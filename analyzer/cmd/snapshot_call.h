@@ -30,9 +30,16 @@ int wh_call_open_snapshot_of(struct wh_call *call, const char *path, const char 
 int wh_call_find_snapshot(struct wh_call *call, struct wh_store *store, const char *wanted,
                           int64_t *ret_snapshot);
 
-/* Which snapshot the result is of, how near to the peak, and how to ask for another. */
-int wh_call_say_snapshot(struct wh_call *call, struct wh_store *store, struct wh_output *out,
-                         int64_t snapshot);
+/* Which snapshot the result is of, how near to the peak, and how to ask for another: a fact called
+ * `name` in the machine formats, `title` in text, where `option` picks others. */
+int wh_call_say_snapshot_as(struct wh_call *call, struct wh_store *store, struct wh_output *out,
+                            int64_t snapshot, const char *name, const char *title,
+                            const char *option);
+static inline int wh_call_say_snapshot(struct wh_call *call, struct wh_store *store,
+                                       struct wh_output *out, int64_t snapshot) {
+    return wh_call_say_snapshot_as(call, store, out, snapshot, "snapshot_id", "Snapshot",
+                                   "--snapshot");
+}
 
 /* Tables held and reference are complete for the snapshot when this returns 0: of earlier snapshots
  * of large programs the recorder leaves them out (snapshot.block_rows). May reopen the store, for

@@ -52,3 +52,9 @@ grep -q 'let go of most.*--snapshot=peak.*peak of 7.9 MiB' "$TMP/out" || fail "n
 peak exit,peak 20 0 1000
 check_eq exit "$(taken | cut -d'|' -f1)" "a short one with exit,peak"
 check_eq 1 "$(shown --snapshot=peak)" "its peak"
+
+# Two of them compared: each is named.
+peak exit,peak 8000 1500 50
+timeout 60 "$WHOHOLDS" diff "$TMP/t.db" "$TMP/t.db:exit" >"$TMP/out"
+grep -Eq "^Before: +$(id peak) of t_peak.*\(peak, .*FILE:SNAPSHOT" "$TMP/out" || fail "diff: $(head -2 "$TMP/out")"
+grep -Eq "^After: +$(id exit) of t_peak.*\(exit, " "$TMP/out" || fail "diff: $(head -2 "$TMP/out")"
