@@ -230,12 +230,15 @@ const struct wh_command wh_command_check = {
     .name = "check",
     .summary = "recognise known leak patterns in a trace",
     .usage = "[options] FILE",
-    .text = "Runs every rule over the trace and reports what it found: severity, who created the "
-            "bytes, who holds them, the evidence in numbers and what to do. Rules judge references "
-            "and events alone, never names; each is an SQL file with its documentation.\n\n"
-            "The findings are kept in the table finding of the trace.\n\n"
-            " whoholds check trace.db\n"
-            " whoholds check --fail-on error --format sarif trace.db > findings.sarif",
+    .text =
+        "Runs every rule over the trace and reports what it found: severity, who created the "
+        "bytes, who holds them, the evidence in numbers and what to do. Rules judge references "
+        "and events alone, never names; each is an SQL file with its documentation.\n\n"
+        "Judged is the last snapshot of each process, also where the other commands show the one "
+        "at the peak (json and csv have its number). The findings are kept in the table "
+        "finding of the trace.\n\n"
+        " whoholds check trace.db\n"
+        " whoholds check --fail-on error --format sarif trace.db > findings.sarif",
     .options = options,
     .operands_min = 0,
     .operands_max = 1,
