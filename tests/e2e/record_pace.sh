@@ -7,7 +7,7 @@
 policies() { # of the recorder's threads, the main one first: 0 = ordinary, 5 = idle
     local task
     for task in /proc/"$1"/task/*/stat; do
-        sed 's/.*) //' "$task" | cut -d' ' -f39
+        sed 's/.*) //' "$task" 2>/dev/null | cut -d' ' -f39
     done | tr '\n' ' '
 }
 idles() { [[ $(policies "$recorder") == 5\ * ]]; }
@@ -33,4 +33,21 @@ kill -9 "$program"
 wait "$launcher" || true
 check_eq "0|1" "$(q "$TMP/t.db" "SELECT (SELECT sum(lost_events) FROM process),
     (SELECT count(*) FROM snapshot WHERE label = 'meanwhile')")" "lost events, snapshots"
+conserve "$TMP/t.db"
+
+# Peaks must be looked for all the time: where they are planned, it stays at the ordinary priority.
+rm -f "$TMP/count"
+# shellcheck disable=SC2016 # expanded by the recorded shell
+"$WHOHOLDS" record -q --force --snapshot=peak -o "$TMP/t.db" -- \
+    bash -c 'echo $$ >"$1.pid" && exec "$2" "$1"' bash "$TMP/count" "$PROGRAMS/t_kill" &
+launcher=$!
+started+=("$launcher")
+wait_for 30 test -s "$TMP/count" || fail "the program did not start"
+recorder=$(q "$TMP/t.db" "SELECT value FROM trace WHERE key = 'recorder_pid'")
+for _ in 1 2 3 4 5 6 7 8; do
+    [[ $(policies "$recorder") != *5* ]] || fail "with --snapshot=peak the policies are $(policies "$recorder")"
+    sleep 0.1
+done
+kill -9 "$(cat "$TMP/count.pid")"
+wait "$launcher" || true
 conserve "$TMP/t.db"
