@@ -87,16 +87,20 @@ static void give_back(struct wh_recorder *r, uint32_t index) {
 
 /* Payload bytes that were published; UINT32_MAX: the block cannot be read. */
 static uint32_t committed_of(struct wh_recorder *r, uint32_t index, bool is_left) {
+    struct wh_block_view *v = &r->views[index];
     _Atomic uint32_t committed;
     if (!is_left) {
-        r->views[index].is_mapped = true;
+        v->is_mapped = true;
         return atomic_load_explicit(&wh_session_block(r->session, index)->committed,
                                     memory_order_acquire);
     }
-    if (!read_block(r, index, true, offsetof(struct wh_block, committed), &committed,
-                    sizeof committed))
-        return UINT32_MAX;
-    return atomic_load_explicit(&committed, memory_order_relaxed);
+    if (!v->left_bytes) {
+        if (!read_block(r, index, true, offsetof(struct wh_block, committed), &committed,
+                        sizeof committed))
+            return UINT32_MAX;
+        v->left_bytes = atomic_load_explicit(&committed, memory_order_relaxed);
+    }
+    return v->left_bytes;
 }
 
 /* What a block gained since it was read last, appended to its segment. The lock is held. */

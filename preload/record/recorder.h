@@ -68,6 +68,7 @@ struct wh_block_view {
     struct wh_image_thread *thread;
     struct wh_segment *segment; /* NULL = not looked at since it was given out */
     uint32_t consumed;
+    uint32_t left_bytes; /* payload, once its thread has left the block; 0 = not looked at since */
     bool is_final;       /* its process is gone: nothing will be added */
     bool is_mapped;      /* the kernel has its pages mapped here, in part at least */
     uint32_t moved_uid;  /* moved: process.id that it is of; 0 = this place is free */

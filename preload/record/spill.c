@@ -22,7 +22,6 @@ static int open_file(const struct wh_recorder *r) {
     char *name;
     if (asprintf(&name, "%s-waiting", r->options->output) < 0)
         return -1;
-    (void)unlink(name); /* left by one that was killed between the next two steps */
     int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd >= 0)
         (void)unlink(name);
