@@ -131,7 +131,7 @@ CREATE TABLE snapshot_chunk(
     first INTEGER NOT NULL,       -- index of its first item
     count INTEGER NOT NULL,       -- items in it
     raw_bytes INTEGER NOT NULL,   -- size before compression
-    data BLOB NOT NULL,           -- zlib of wh_heap_pack()
+    data BLOB NOT NULL,           -- zstd of wh_heap_pack(), in early traces zlib
     PRIMARY KEY(snapshot_id, part, first)
 ) WITHOUT ROWID;
 

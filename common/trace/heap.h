@@ -137,7 +137,7 @@ enum wh_heap_part { WH_HEAP_NODES, WH_HEAP_ROOTS, WH_HEAP_EDGES, WH_HEAP_TEXTS }
 int wh_heap_number_births(struct wh_heap *heap, struct wh_error *error);
 
 /* Columns of a heap as bytes and back, for storage: part 0 nodes, 1 roots, 2 edges, 3 texts, in
- * slices of at most WH_HEAP_SLICE items. Column-wise and delta coded so that zlib finds something
+ * slices of at most WH_HEAP_SLICE items. Column-wise and delta coded so that zstd finds something
  * to do. pack: *ret_data is malloc'ed, the caller frees it. unpack: appends to *heap; slices in
  * order; wh_heap_number_births() after the last one. reserve: makes room for so many items, once,
  * before the first. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <zlib.h>
 
 #include "schema/store.h"
 
@@ -246,6 +247,38 @@ static void snapshots_of_older_files_are_named(void **state) {
     refuse_heap(1, "record again");
 }
 
+/* Until zstd came the slices of a snapshot were zlib's. */
+static void snapshots_of_early_traces_are_read(void **state) {
+    (void)state;
+    struct wh_heap_node node = {.address = 0x7f0000001000, .size = 48};
+    struct wh_heap heap = {.nodes = &node, .node_count = 1}, back = {0};
+    struct wh_error error = {0};
+    struct wh_query *q;
+    unsigned char *raw, data[256];
+    size_t raw_bytes;
+    uLongf bytes = sizeof data;
+    assert_int_equal(wh_heap_pack(&heap, WH_HEAP_NODES, 0, 1, &raw, &raw_bytes, &error), 0);
+    assert_int_equal(compress2(data, &bytes, raw, raw_bytes, 1), Z_OK);
+    free(raw);
+    struct wh_store *store = create();
+    assert_int_equal(
+        wh_query_open(store,
+                      "INSERT INTO snapshot_chunk(snapshot_id, part, first, count, raw_bytes, data)"
+                      " VALUES(1, 0, 0, 1, ?1, ?2)",
+                      &q, &error),
+        0);
+    wh_query_bind_int(q, 1, (int64_t)raw_bytes);
+    wh_query_bind_blob(q, 2, data, bytes);
+    assert_int_equal(wh_query_step(q, &error), 0);
+    wh_query_close(q);
+    assert_int_equal(wh_store_get_heap(store, 1, &back, &error), 0);
+    assert_int_equal(back.node_count, 1);
+    assert_int_equal(back.nodes[0].address, node.address);
+    assert_int_equal(back.nodes[0].size, node.size);
+    wh_heap_release(&back);
+    wh_store_close(store);
+}
+
 static void an_existing_file_needs_force(void **state) {
     (void)state;
     wh_store_close(create());
@@ -473,6 +506,7 @@ int main(void) {
         cmocka_unit_test(thirty_two_columns),
         cmocka_unit_test(wrong_files_are_named),
         cmocka_unit_test(snapshots_of_older_files_are_named),
+        cmocka_unit_test(snapshots_of_early_traces_are_read),
         cmocka_unit_test(an_existing_file_needs_force),
         cmocka_unit_test(a_full_disk_keeps_what_was_committed),
         cmocka_unit_test(a_killed_writer_leaves_the_last_commit),
