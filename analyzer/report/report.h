@@ -34,7 +34,8 @@ int wh_report_creators(struct wh_store *store, const struct wh_report_options *o
 int wh_report_estimates(struct wh_store *store, const struct wh_report_options *options,
                         struct wh_output *out, struct wh_error *error);
 
-/* Creator against holder at each process's last snapshot; nothing when none was analyzed. */
+/* Creator against holder at one snapshot of each process (holder/shown.h says which); text shows
+ * the processes with the largest peaks. Nothing when none was analyzed. */
 int wh_report_gap(struct wh_store *store, const struct wh_report_options *options,
                   struct wh_output *out, struct wh_error *error);
 

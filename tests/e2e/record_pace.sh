@@ -12,14 +12,19 @@ policies() { # of the recorder's threads, the main one first: 0 = ordinary, 5 = 
 }
 idles() { [[ $(policies "$recorder") == 5\ * ]]; }
 
-# shellcheck disable=SC2016 # expanded by the recorded shell
-"$WHOHOLDS" record -q --force --snapshot=none -o "$TMP/t.db" -- \
-    bash -c 'echo $$ >"$1.pid" && exec "$2" "$1"' bash "$TMP/count" "$PROGRAMS/t_kill" &
-launcher=$!
-started+=("$launcher")
-wait_for 30 test -s "$TMP/count" || fail "the program did not start"
-recorder=$(q "$TMP/t.db" "SELECT value FROM trace WHERE key = 'recorder_pid'")
-program=$(cat "$TMP/count.pid")
+start() { # SNAPSHOT: records a program that never ends; sets launcher, recorder and program
+    rm -f "$TMP/count"
+    # shellcheck disable=SC2016 # expanded by the recorded shell
+    "$WHOHOLDS" record -q --force --snapshot="$1" -o "$TMP/t.db" -- \
+        bash -c 'echo $$ >"$1.pid" && exec "$2" "$1"' bash "$TMP/count" "$PROGRAMS/t_kill" &
+    launcher=$!
+    started+=("$launcher")
+    wait_for 30 test -s "$TMP/count" || fail "the program did not start"
+    recorder=$(q "$TMP/t.db" "SELECT value FROM trace WHERE key = 'recorder_pid'")
+    program=$(cat "$TMP/count.pid")
+}
+
+start none
 # RLIMIT_NICE 20 is nice 0; without it and without privileges there is no way back from the idle class.
 if [ "$(id -u)" = 0 ] || [ "$(awk '/^Max nice priority/ { print $4 }' "/proc/$recorder/limits")" -ge 20 ]; then
     wait_for 30 idles || fail "the recorder's threads have the policies $(policies "$recorder")"
@@ -36,18 +41,11 @@ check_eq "0|1" "$(q "$TMP/t.db" "SELECT (SELECT sum(lost_events) FROM process),
 conserve "$TMP/t.db"
 
 # Peaks must be looked for all the time: where they are planned, it stays at the ordinary priority.
-rm -f "$TMP/count"
-# shellcheck disable=SC2016 # expanded by the recorded shell
-"$WHOHOLDS" record -q --force --snapshot=peak -o "$TMP/t.db" -- \
-    bash -c 'echo $$ >"$1.pid" && exec "$2" "$1"' bash "$TMP/count" "$PROGRAMS/t_kill" &
-launcher=$!
-started+=("$launcher")
-wait_for 30 test -s "$TMP/count" || fail "the program did not start"
-recorder=$(q "$TMP/t.db" "SELECT value FROM trace WHERE key = 'recorder_pid'")
+start peak
 for _ in 1 2 3 4 5 6 7 8; do
     [[ $(policies "$recorder") != *5* ]] || fail "with --snapshot=peak the policies are $(policies "$recorder")"
     sleep 0.1
 done
-kill -9 "$(cat "$TMP/count.pid")"
+kill -9 "$program"
 wait "$launcher" || true
 conserve "$TMP/t.db"
