@@ -1,6 +1,7 @@
 /* whoholds recorder: the recorder process, started by `record` and by the library under a bare
  * preload. Not listed in the help: nobody types it. */
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "analyzer/holder/holder.h"
 #include "analyzer/symbol/symbol.h"
@@ -51,6 +52,7 @@ static int run(struct wh_call *call) {
     };
     int64_t message = -1, control = -1;
     int materialize = 0;
+    (void)prctl(PR_SET_NAME, "whoholds"); /* started as /proc/self/exe, top would show "exe" */
     if (!o.session || !o.output)
         return wh_fail(&call->error, WH_EUSAGE, "--session and --output are needed");
     int rc = wh_arguments_int(args, "message-fd", 0, 1023, &message, &call->error);
