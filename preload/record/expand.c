@@ -316,20 +316,22 @@ static const char restore_timeline[] =
     "INSERT INTO timeline SELECT * FROM temp.old_timeline ORDER BY rowid;"
     "DROP TABLE temp.old_timeline";
 
+/* Is this process one of ours that has not ended yet? A zombie has. */
+static bool is_recorder(int64_t pid) {
+    char path[64], name[16] = "", state = 'Z';
+    snprintf(path, sizeof path, "/proc/%" PRId64 "/stat", pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    bool is_read = fscanf(file, "%*d (%15[^)]) %c", name, &state) == 2;
+    fclose(file);
+    return is_read && strcmp(name, "whoholds") == 0 && state != 'Z' && state != 'X';
+}
+
 /* A recorder that still writes would be rolled over. */
 static int refuse_running(struct wh_store *store, struct wh_error *error) {
     int64_t pid = wh_store_get_int(store, "recorder_pid", 0);
-    char path[64], name[32] = "";
-    if (wh_store_get_int(store, "complete", 0) == 1 || pid <= 0)
-        return 0;
-    snprintf(path, sizeof path, "/proc/%" PRId64 "/comm", pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return 0;
-    if (!fgets(name, sizeof name, file))
-        name[0] = '\0';
-    fclose(file);
-    if (strncmp(name, "whoholds", 8) != 0)
+    if (wh_store_get_int(store, "complete", 0) == 1 || pid <= 0 || !is_recorder(pid))
         return 0;
     return wh_fail(error, WH_ESYSTEM, "'%s' is still being recorded by process %" PRId64,
                    wh_store_path(store), pid);

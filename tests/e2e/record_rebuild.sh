@@ -20,6 +20,10 @@ chmod +x "$TMP/program"
 launcher=$!
 started+=("$launcher")
 wait_for 60 test -s "$TMP/started" || fail "the program did not start"
+status=0
+"$WHOHOLDS" expand -q "$TMP/t.db" 2>"$TMP/refused" || status=$?
+check_eq 4 "$status" "status of expand while the recorder writes"
+matches "still being recorded by process" <"$TMP/refused" || fail "expand says: $(cat "$TMP/refused")"
 kill -9 "$(q "$TMP/t.db" "SELECT value FROM trace WHERE key = 'recorder_pid'")"
 touch "$TMP/go"
 status=0
