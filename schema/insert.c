@@ -4,6 +4,7 @@
  * The hard thing: the table is reachable from any SQL on the connection, so a cursor outside of a
  * running insert is simply empty. */
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,25 +188,53 @@ static int count_columns(const char *columns) {
     return count;
 }
 
+/* INSERT INTO t(a, b) SELECT c0, ?2 FROM wh_rows. false: too long. */
+static bool write_statement(char *sql, size_t size, const char *table, const char *columns,
+                            int count, uint32_t same_columns) {
+    int n = snprintf(sql, size, "INSERT INTO %s(%s) SELECT ", table, columns);
+    for (int i = 0; i < count && n > 0 && (size_t)n < size; i++) {
+        bool is_same = same_columns >> i & 1;
+        n += snprintf(sql + n, size - (size_t)n, "%s%s%d", i ? "," : "", is_same ? "?" : "c",
+                      is_same ? i + 1 : i);
+    }
+    if (n > 0 && (size_t)n < size)
+        n += snprintf(sql + n, size - (size_t)n, " FROM wh_rows");
+    return n > 0 && (size_t)n < size;
+}
+
+static void bind_same(struct wh_query *q, int count, uint32_t same_columns,
+                      const struct wh_cell *same) {
+    for (int i = 0; i < count; i++) {
+        if (!(same_columns >> i & 1))
+            continue;
+        if (same[i].type == WH_CELL_INT)
+            wh_query_bind_int(q, i + 1, same[i].integer);
+        else
+            wh_query_bind_text(q, i + 1, same[i].type == WH_CELL_TEXT ? same[i].bytes : NULL);
+    }
+}
+
 int wh_store_insert(struct wh_store *store, const char *table, const char *columns, wh_row_fn next,
                     void *arg, struct wh_error *error) {
+    return wh_store_insert_same(store, table, columns, 0, NULL, next, arg, error);
+}
+
+int wh_store_insert_same(struct wh_store *store, const char *table, const char *columns,
+                         uint32_t same_columns, const struct wh_cell *same, wh_row_fn next,
+                         void *arg, struct wh_error *error) {
     int count = count_columns(columns);
+    char sql[2048];
     if (count < 1 || count > COLUMNS_MAX || count_columns(table) != 1)
         return wh_fail(error, WH_EUSAGE, "cannot insert into '%s': 1 to %d plain column names",
                        table, COLUMNS_MAX);
-    char sql[2048];
-    int n = snprintf(sql, sizeof sql, "INSERT INTO %s(%s) SELECT c0", table, columns);
-    for (int i = 1; i < count && n > 0 && (size_t)n < sizeof sql; i++)
-        n += snprintf(sql + n, sizeof sql - (size_t)n, ",c%d", i);
-    if (n > 0 && (size_t)n < sizeof sql)
-        n += snprintf(sql + n, sizeof sql - (size_t)n, " FROM wh_rows");
-    if (n < 0 || (size_t)n >= sizeof sql)
+    if (!write_statement(sql, sizeof sql, table, columns, count, same_columns))
         return wh_fail(error, WH_EUSAGE, "cannot insert into '%s': names too long", table);
 
     struct wh_query *q;
     int rc = wh_query_open(store, sql, &q, error);
     if (rc)
         return rc;
+    bind_same(q, count, same_columns, same);
     struct wh_rows rows = {.next = next, .arg = arg, .columns = count};
     struct wh_error own = {0};
     if (error)

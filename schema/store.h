@@ -84,6 +84,13 @@ typedef int (*wh_row_fn)(void *arg, struct wh_cell *cells);
 int wh_store_insert(struct wh_store *store, const char *table, const char *columns, wh_row_fn next,
                     void *arg, struct wh_error *error);
 
+/* As wh_store_insert() where some columns are known to have one value in all rows, which costs
+ * less: those whose bits are set in same_columns (1 << column) have the integer, text or NULL of
+ * same[column], and what next() says of them is not asked for. */
+int wh_store_insert_same(struct wh_store *store, const char *table, const char *columns,
+                         uint32_t same_columns, const struct wh_cell *same, wh_row_fn next,
+                         void *arg, struct wh_error *error);
+
 /* --- queries ------------------------------------------------------------------------------------
  */
 

@@ -7,10 +7,11 @@
 #include "base/large.h"
 #include "wire/codec.h"
 
-/* Each page is twice as large as the one before: many lists stay small. */
-#define PAGE_FIRST   4096u
-#define PAGE_LAST    8u
-#define RECORD_BYTES 112u /* bound of one encoded lifetime */
+/* Each page is twice as large as the one before, up to the last size: many lists stay small. */
+#define PAGE_FIRST ((size_t)4096)
+#define PAGE_LAST  ((size_t)1 << 20)
+#define RECORD_BYTES                                                                               \
+    120u /* bound of one encoded lifetime, and what its reader looks at behind it */
 
 /* First byte of a record; of kinds there are at most seven, the eighth ends a page. A record is
  * written as its difference from the one before: deaths follow each other closely, and so do the
@@ -26,12 +27,15 @@ enum {
 };
 _Static_assert(WH_ALLOC_KINDS <= 7, "a kind is three bits and not seven");
 
-static size_t page_bytes(size_t page) {
-    return (size_t)PAGE_FIRST << (page < PAGE_LAST ? page : PAGE_LAST);
+static size_t page_bytes(const struct wh_lifetimes *l, size_t page) {
+    size_t bytes = l->first_page_bytes ? l->first_page_bytes : PAGE_FIRST;
+    while (page-- && bytes < PAGE_LAST)
+        bytes *= 2;
+    return bytes;
 }
 
 static unsigned char *room(struct wh_lifetimes *l) {
-    if (l->page_count && page_bytes(l->page_count - 1) - l->used >= RECORD_BYTES)
+    if (l->last_page_bytes - l->used >= RECORD_BYTES)
         return l->pages[l->page_count - 1] + l->used;
     if (l->page_count == l->page_capacity) {
         size_t capacity = l->page_capacity ? l->page_capacity * 2 : 16;
@@ -41,12 +45,14 @@ static unsigned char *room(struct wh_lifetimes *l) {
         l->pages = pages;
         l->page_capacity = capacity;
     }
-    unsigned char *page = malloc(page_bytes(l->page_count));
+    size_t bytes = page_bytes(l, l->page_count);
+    unsigned char *page = malloc(bytes);
     if (!page)
         return NULL;
     if (l->page_count)
         l->pages[l->page_count - 1][l->used] = PAGE_END;
     l->pages[l->page_count++] = page;
+    l->last_page_bytes = bytes;
     l->used = 0;
     return page;
 }
@@ -64,7 +70,7 @@ static bool is_plain(const struct wh_lifetime *life, const struct wh_lifetime *b
 }
 
 static unsigned char *put_difference(unsigned char *p, uint64_t value, uint64_t before) {
-    return wh_put_varint(p, wh_zigzag((int64_t)(value - before)));
+    return wh_put_varint_open(p, wh_zigzag((int64_t)(value - before)));
 }
 
 static unsigned char *put_other(unsigned char *p, const struct wh_lifetime *life) {
@@ -90,8 +96,8 @@ int wh_lifetimes_add(struct wh_lifetimes *l, const struct wh_lifetime *life) {
                         (is_aligned ? IS_ALIGNED : 0) | b->kind << KIND_SHIFT |
                         (life->is_inherited ? IS_INHERITED : 0) | (life->is_freed ? IS_FREED : 0));
     p = put_difference(p, b->number, before->number);
-    p = wh_put_varint(p, wh_zigzag(is_aligned ? distance / 8 : distance));
-    p = wh_put_varint(p, b->size);
+    p = wh_put_varint_open(p, wh_zigzag(is_aligned ? distance / 8 : distance));
+    p = wh_put_varint_open(p, b->size);
     p = put_difference(p, b->stack, before->stack);
     p = put_difference(p, moment(life), moment(&l->last));
     if (life->is_freed)
@@ -108,13 +114,13 @@ void wh_lifetimes_clear(struct wh_lifetimes *l) {
     for (size_t i = 0; i < l->page_count; i++)
         free(l->pages[i]);
     free(l->pages);
-    *l = (struct wh_lifetimes){0};
+    *l = (struct wh_lifetimes){.first_page_bytes = l->first_page_bytes};
 }
 
 size_t wh_lifetimes_memory(const struct wh_lifetimes *l) {
     size_t bytes = 0;
     for (size_t i = 0; i < l->page_count; i++)
-        bytes += page_bytes(i);
+        bytes += page_bytes(l, i);
     return bytes;
 }
 
@@ -122,7 +128,7 @@ void wh_lifetimes_start(const struct wh_lifetimes *l, struct wh_lifetimes_cursor
     *ret_cursor = (struct wh_lifetimes_cursor){.left = l->count};
 }
 
-static uint64_t get(const unsigned char **p) {
+static uint64_t get_long(const unsigned char **p) {
     uint64_t v = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
         unsigned char byte = *(*p)++;
@@ -130,6 +136,15 @@ static uint64_t get(const unsigned char **p) {
         if (!(byte & 0x80))
             break;
     }
+    return v;
+}
+
+static inline uint64_t get(const unsigned char **p) {
+    uint64_t v;
+    const unsigned char *end = wh_get_varint_sure(*p, &v);
+    if (!end)
+        return get_long(p);
+    *p = end;
     return v;
 }
 

@@ -22,8 +22,9 @@ struct wh_lifetime {
 struct wh_lifetimes {
     unsigned char **pages;
     size_t page_count, page_capacity;
-    size_t used;    /* bytes in the last page */
-    uint64_t count; /* lifetimes */
+    size_t first_page_bytes;      /* each page is twice as large as the one before; 0 = 4 KiB */
+    size_t last_page_bytes, used; /* bytes of the last page, and in it */
+    uint64_t count;               /* lifetimes */
     struct wh_lifetime last;
 };
 

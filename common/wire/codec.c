@@ -4,7 +4,6 @@
  * operand is bounded by the end of the data before it is read. */
 #include "wire/codec.h"
 
-#include <endian.h>
 #include <string.h>
 
 /* Operands of each record, in order. 't' dt · 'b' before · 'a' address · 'o' old address · 's' size
@@ -143,23 +142,6 @@ static int get_operand(struct wh_reader *r, char op, struct wh_event *e) {
     return 1;
 }
 
-/* A varint where ten bytes are known to be there. NULL: more than 56 bits, left to the careful
- * reader. Without a branch on the length, which nobody can predict: the end is the first byte
- * without its top bit, and the groups of seven bits are moved together in pairs. */
-static inline const uint8_t *get_sure(const uint8_t *p, uint64_t *ret_value) {
-    uint64_t w;
-    memcpy(&w, p, sizeof w);
-    w = le64toh(w);
-    uint64_t ends = ~w & 0x8080808080808080ull;
-    if (!ends)
-        return NULL;
-    w &= (ends ^ (ends - 1)) & 0x7f7f7f7f7f7f7f7full;
-    w = (w & 0x007f007f007f007full) | (w & 0x7f007f007f007f00ull) >> 1;
-    w = (w & 0x00003fff00003fffull) | (w & 0x3fff00003fff0000ull) >> 2;
-    *ret_value = (w & 0x000000000fffffffull) | (w & 0x0fffffff00000000ull) >> 4;
-    return p + (unsigned)__builtin_ctzll(ends) / 8 + 1;
-}
-
 /* Member by member: compilers clear as much as this at once by an instruction that is slow to
  * start.
  */
@@ -184,13 +166,13 @@ static int next_usual(struct wh_reader *r, struct wh_event *ret_event) {
     uint8_t tag = *p++, kind = tag & 15u, detail = (uint8_t)(tag >> 4);
     if (kind == WH_EV_ALLOC ? detail >= WH_ALLOC_KINDS : tag != WH_EV_FREE)
         return 0;
-    if (!(p = get_sure(p, &dt)) || !(p = get_sure(p, &address)))
+    if (!(p = wh_get_varint_sure(p, &dt)) || !(p = wh_get_varint_sure(p, &address)))
         return 0;
     clear(ret_event);
     ret_event->kind = kind;
     ret_event->detail = detail;
     if (kind == WH_EV_ALLOC) {
-        if (!(p = get_sure(p, &size)) || !(p = get_sure(p, &stack)))
+        if (!(p = wh_get_varint_sure(p, &size)) || !(p = wh_get_varint_sure(p, &stack)))
             return 0;
         r->stack += (uint32_t)wh_unzigzag(stack);
         ret_event->size = size;

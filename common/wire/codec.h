@@ -53,6 +53,25 @@ static inline uint8_t *wh_put_varint_open(uint8_t *p, uint64_t v) {
     return p + bytes;
 }
 
+/* A varint where eight bytes can be read. NULL: more than 56 bits, left to a careful reader.
+ * Without a branch on the length, which nobody can predict: the end is the first byte without its
+ * top bit, and the groups of seven bits are moved together in pairs. */
+static inline const uint8_t *wh_get_varint_sure(const uint8_t *p, uint64_t *ret_value) {
+    uint64_t w;
+    __builtin_memcpy(&w, p, sizeof w);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap64(w);
+#endif
+    uint64_t ends = ~w & 0x8080808080808080ull;
+    if (!ends)
+        return NULL;
+    w &= (ends ^ (ends - 1)) & 0x7f7f7f7f7f7f7f7full;
+    w = (w & 0x007f007f007f007full) | (w & 0x7f007f007f007f00ull) >> 1;
+    w = (w & 0x00003fff00003fffull) | (w & 0x3fff00003fff0000ull) >> 2;
+    *ret_value = (w & 0x000000000fffffffull) | (w & 0x0fffffff00000000ull) >> 4;
+    return p + (unsigned)__builtin_ctzll(ends) / 8 + 1;
+}
+
 struct wh_reader {
     const uint8_t *cursor, *end;
     uint64_t ticks, address, ip;

@@ -25,10 +25,10 @@ struct wh_derive {
     struct wh_store *store;
     enum wh_materialize materialize;
     struct wh_clock_map clock;
-    bool folds_now;                       /* only some lifetimes become rows */
-    struct wh_lifetimes all;              /* every one, until folds_now */
-    struct wh_lifetimes_cursor undecided; /* folds_now: of all, what is left to decide */
-    struct wh_lifetimes rows;             /* decided: become rows */
+    bool folds_now;        /* only some lifetimes become rows */
+    struct wh_births all;  /* every one, until folds_now; then what is undecided */
+    struct wh_births rows; /* decided: become rows */
+    uint64_t last_row_id;  /* largest in the table */
     struct wh_folds folds;
     struct process *processes[PROCESS_BUCKETS];
 };
@@ -55,8 +55,8 @@ void wh_derive_close(struct wh_derive *d) {
             wh_lifetimes_clear(&p->inherited);
             free(p);
         }
-    wh_lifetimes_clear(&d->all);
-    wh_lifetimes_clear(&d->rows);
+    wh_births_clear(&d->all);
+    wh_births_clear(&d->rows);
     wh_folds_release(&d->folds);
     free(d);
 }
@@ -122,7 +122,7 @@ static bool is_of_peak(const struct process *p, const struct wh_lifetime *life) 
 static int decide_late(struct wh_derive *d, const struct process *p,
                        const struct wh_lifetime *life) {
     bool at_peak = is_of_peak(p, life);
-    return at_peak && d->materialize != WH_MATERIALIZE_NONE ? wh_lifetimes_add(&d->rows, life)
+    return at_peak && d->materialize != WH_MATERIALIZE_NONE ? wh_births_add(&d->rows, life)
                                                             : fold(d, life, at_peak);
 }
 
@@ -130,7 +130,7 @@ static int decide_late(struct wh_derive *d, const struct process *p,
 static int decide(struct wh_derive *d, struct process *p, const struct wh_lifetime *life) {
     uint64_t number = life->block.number;
     if (!life->is_freed || life->is_of_snapshot)
-        return wh_lifetimes_add(&d->rows, life);
+        return wh_births_add(&d->rows, life);
     if (number > p->peak_number || life->death.ticks < p->peak_ticks)
         return fold(d, life, false);
     if (p->is_done)
@@ -142,32 +142,24 @@ static int decide(struct wh_derive *d, struct process *p, const struct wh_lifeti
  * nobody waits for two million and their sums can be written on the way. */
 static int decide_kept(struct wh_derive *d, uint64_t count) {
     struct wh_lifetime life;
-    while (count-- && wh_lifetimes_take(&d->all, &d->undecided, &life)) {
+    while (count-- && wh_births_take(&d->all, &life)) {
         struct process *p = process_of(d, life.process_id);
         if (!p || decide(d, p, &life))
             return -1;
     }
-    if (!d->undecided.left)
-        wh_lifetimes_clear(&d->all);
     return 0;
 }
 
-static void start_folding(struct wh_derive *d) {
-    d->folds_now = true;
-    wh_lifetimes_start(&d->all, &d->undecided);
-}
-
 static int settle(struct wh_derive *d, struct process *p, const struct wh_lifetime *life) {
-    if (d->undecided.left && decide_kept(d, DECIDED_AT_ONCE))
+    if (d->folds_now && d->all.count && decide_kept(d, DECIDED_AT_ONCE))
         return -1;
     if (d->folds_now)
         return decide(d, p, life);
     if (d->materialize == WH_MATERIALIZE_ALL)
-        return wh_lifetimes_add(&d->rows, life);
-    if (wh_lifetimes_add(&d->all, life))
+        return wh_births_add(&d->rows, life);
+    if (wh_births_add(&d->all, life))
         return -1;
-    if (d->all.count > WH_ROWS_MAX)
-        start_folding(d);
+    d->folds_now = d->all.count > WH_ROWS_MAX;
     return 0;
 }
 
@@ -216,79 +208,168 @@ struct wh_pair_sink wh_derive_sink(struct wh_derive *d) {
 static const char *const kind_names[WH_ALLOC_KINDS] = {"malloc", "calloc", "realloc", "memalign",
                                                        "new",    "new[]",  "mmap"};
 
+/* The columns of allocation, in its order. */
+enum {
+    ID,
+    PROCESS_ID,
+    THREAD_ID,
+    ADDRESS,
+    SIZE_BYTES,
+    KIND,
+    ALLOC_NS,
+    STACK_ID,
+    FREE_NS,
+    FREE_THREAD_ID,
+    FREE_STACK_ID,
+    ORIGIN_ID,
+    IS_INHERITED,
+    ALLOCATION_COLUMNS
+};
+static const char allocation_columns[] =
+    "id, process_id, thread_id, address, size_bytes, kind, alloc_ns, stack_id, free_ns,"
+    " free_thread_id, free_stack_id, origin_id, is_inherited";
+
 struct row_writer {
     struct wh_derive *derive;
-    struct wh_lifetime *lives;
+    struct wh_lifetime *lives;        /* a batch */
+    const struct wh_lifetime **order; /* the same by id; room for SPAN_MAX times as many */
     size_t count, at;
 };
+
+#define SPAN_MAX 4u
+
+static uint64_t id_of(const struct wh_lifetime *life) {
+    return wh_allocation_id(life->process_id, life->block.number);
+}
 
 static void cell_or_null(struct wh_cell *cell, uint64_t value) {
     if (value)
         wh_cell_int(cell, (int64_t)value);
+    else
+        wh_cell_null(cell);
+}
+
+/* The columns in which the rows of many a program do not differ. */
+static void put_usual(const struct wh_lifetime *life, struct wh_cell *cells) {
+    const struct wh_live *b = &life->block;
+    wh_cell_int(&cells[PROCESS_ID], life->process_id);
+    cell_or_null(&cells[THREAD_ID], b->thread);
+    wh_cell_text(&cells[KIND], kind_names[b->kind < WH_ALLOC_KINDS ? b->kind : WH_ALLOC_MALLOC]);
+    cell_or_null(&cells[FREE_THREAD_ID], life->is_freed ? life->death.thread : 0);
+    cell_or_null(&cells[FREE_STACK_ID], life->is_freed ? life->death.stack : 0);
+    cell_or_null(&cells[ORIGIN_ID],
+                 life->is_inherited ? 0 : wh_allocation_id(life->process_id, b->origin_number));
+    wh_cell_int(&cells[IS_INHERITED], life->is_inherited);
 }
 
 static int next_allocation(void *arg, struct wh_cell *cells) {
     struct row_writer *w = arg;
     if (w->at == w->count)
         return 0;
-    const struct wh_lifetime *life = &w->lives[w->at++];
+    const struct wh_lifetime *life = w->order[w->at++];
     const struct wh_live *b = &life->block;
     const struct wh_clock_map *clock = &w->derive->clock;
-    uint64_t birth = wh_clock_ns(clock, b->birth_ticks);
-    wh_cell_int(&cells[0], (int64_t)wh_allocation_id(life->process_id, b->number));
-    wh_cell_int(&cells[1], life->process_id);
-    cell_or_null(&cells[2], b->thread);
-    wh_cell_int(&cells[3], (int64_t)b->address);
-    wh_cell_int(&cells[4], (int64_t)b->size);
-    wh_cell_text(&cells[5], kind_names[b->kind < WH_ALLOC_KINDS ? b->kind : WH_ALLOC_MALLOC]);
-    wh_cell_int(&cells[6], (int64_t)birth);
-    wh_cell_int(&cells[7], b->stack);
+    uint64_t birth = wh_clock_ns(clock, b->birth_ticks), id = id_of(life);
+    put_usual(life, cells);
+    /* NULL: the one after the largest, which SQLite finds without a search. */
+    if (id != w->derive->last_row_id + 1)
+        wh_cell_int(&cells[ID], (int64_t)id);
+    if (id > w->derive->last_row_id)
+        w->derive->last_row_id = id;
+    wh_cell_int(&cells[ADDRESS], (int64_t)b->address);
+    wh_cell_int(&cells[SIZE_BYTES], (int64_t)b->size);
+    wh_cell_int(&cells[ALLOC_NS], (int64_t)birth);
+    wh_cell_int(&cells[STACK_ID], b->stack);
     if (life->is_freed) {
         uint64_t death = wh_clock_ns(clock, life->death.ticks);
-        wh_cell_int(&cells[8], (int64_t)(death > birth ? death : birth));
-        cell_or_null(&cells[9], life->death.thread);
-        cell_or_null(&cells[10], life->death.stack);
+        wh_cell_int(&cells[FREE_NS], (int64_t)(death > birth ? death : birth));
     }
-    if (b->origin_number && !life->is_inherited)
-        wh_cell_int(&cells[11], (int64_t)wh_allocation_id(life->process_id, b->origin_number));
-    wh_cell_int(&cells[12], life->is_inherited);
     return 1;
 }
 
-static int by_id(const void *a, const void *b) {
-    const struct wh_lifetime *x = a, *y = b;
-    if (x->process_id != y->process_id)
-        return x->process_id < y->process_id ? -1 : 1;
-    return x->block.number < y->block.number ? -1 : x->block.number > y->block.number;
+/* The columns, as bits, in which all rows of the batch are as the first. */
+static uint32_t same_columns(const struct row_writer *w) {
+    const struct wh_lifetime *one = w->lives;
+    uint32_t differ = 0, origins = 0;
+    for (const struct wh_lifetime *l = one; l < one + w->count; l++) {
+        differ |= (uint32_t)(l->process_id != one->process_id) << PROCESS_ID |
+                  (uint32_t)(l->block.thread != one->block.thread) << THREAD_ID |
+                  (uint32_t)(l->block.kind != one->block.kind) << KIND |
+                  (uint32_t)(l->is_freed != one->is_freed) << FREE_THREAD_ID |
+                  (uint32_t)(l->death.thread != one->death.thread) << FREE_THREAD_ID |
+                  (uint32_t)(l->is_freed != one->is_freed) << FREE_STACK_ID |
+                  (uint32_t)(l->death.stack != one->death.stack) << FREE_STACK_ID |
+                  (uint32_t)(l->is_inherited != one->is_inherited) << IS_INHERITED;
+        origins |= l->block.origin_number != 0;
+    }
+    return ~(differ | origins << ORIGIN_ID) &
+           (1u << PROCESS_ID | 1u << THREAD_ID | 1u << KIND | 1u << FREE_THREAD_ID |
+            1u << FREE_STACK_ID | 1u << ORIGIN_ID | 1u << IS_INHERITED);
 }
 
-/* Writes a list as rows, sorted within batches so that the table grows at its end, and clears it.
+static int by_id(const void *a, const void *b) {
+    uint64_t x = id_of(*(const struct wh_lifetime *const *)a);
+    uint64_t y = id_of(*(const struct wh_lifetime *const *)b);
+    return x < y ? -1 : x > y;
+}
+
+/* Puts the batch in order. Births are numbered nearly without gaps, so that most know their place.
  */
-static int write_rows(struct wh_derive *d, struct wh_lifetimes *list, struct wh_error *error) {
-    struct wh_lifetimes_cursor c;
-    struct row_writer w = {.derive = d};
-    int rc = 0;
-    if (!list->count)
-        return 0;
-    size_t batch = list->count < FLUSH_ROWS ? (size_t)list->count : FLUSH_ROWS;
-    w.lives = malloc(batch * sizeof *w.lives);
-    if (!w.lives)
-        return wh_fail(error, WH_ESYSTEM, "out of memory");
-    wh_lifetimes_start(list, &c);
-    while (!rc) {
-        for (w.at = w.count = 0; w.count < batch && wh_lifetimes_take(list, &c, &w.lives[w.count]);)
-            w.count++;
-        if (!w.count)
-            break;
-        qsort(w.lives, w.count, sizeof *w.lives, by_id);
-        rc = wh_store_insert(d->store, "allocation",
-                             "id, process_id, thread_id, address, size_bytes, kind, alloc_ns,"
-                             " stack_id, free_ns, free_thread_id, free_stack_id, origin_id,"
-                             " is_inherited",
-                             next_allocation, &w, error);
+static void sort_batch(struct row_writer *w) {
+    uint64_t first = UINT64_MAX, last = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        uint64_t id = id_of(&w->lives[i]);
+        first = id < first ? id : first;
+        last = id > last ? id : last;
     }
+    uint64_t span = last - first + 1;
+    size_t found = 0;
+    if (span <= (uint64_t)SPAN_MAX * w->count) {
+        memset(w->order, 0, (size_t)span * sizeof(struct wh_lifetime *));
+        for (size_t i = 0; i < w->count; i++)
+            w->order[id_of(&w->lives[i]) - first] = &w->lives[i];
+        for (size_t i = 0; i < span; i++)
+            if (w->order[i])
+                w->order[found++] = w->order[i];
+    }
+    if (found == w->count)
+        return;
+    for (size_t i = 0; i < w->count; i++)
+        w->order[i] = &w->lives[i];
+    qsort(w->order, w->count, sizeof(struct wh_lifetime *), by_id);
+}
+
+static int write_batches(struct row_writer *w, struct wh_births *births, struct wh_error *error) {
+    struct wh_cell same[ALLOCATION_COLUMNS] = {0};
+    size_t count;
+    while ((count = wh_births_next(births, FLUSH_ROWS)) > 0) {
+        for (w->at = w->count = 0; w->count < count;)
+            w->count += wh_births_take(births, &w->lives[w->count]);
+        sort_batch(w);
+        put_usual(&w->lives[0], same);
+        int rc = wh_store_insert_same(w->derive->store, "allocation", allocation_columns,
+                                      same_columns(w), same, next_allocation, w, error);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* Writes all as rows, sorted within batches so that the table grows at its end, and clears it. */
+static int write_rows(struct wh_derive *d, struct wh_births *births, struct wh_error *error) {
+    if (!births->count)
+        return 0;
+    size_t batch = births->count < FLUSH_ROWS ? (size_t)births->count : FLUSH_ROWS;
+    struct row_writer w = {
+        .derive = d,
+        .lives = malloc(batch * sizeof *w.lives),
+        .order = malloc(batch * SPAN_MAX * sizeof(struct wh_lifetime *)),
+    };
+    int rc = w.lives && w.order ? write_batches(&w, births, error)
+                                : wh_fail(error, WH_ESYSTEM, "out of memory");
     free(w.lives);
-    wh_lifetimes_clear(list);
+    free(w.order);
+    wh_births_clear(births);
     return rc;
 }
 
@@ -439,7 +520,7 @@ int wh_derive_finish(struct wh_derive *d, struct wh_error *error) {
                        : d->materialize == WH_MATERIALIZE_NONE ? "end"
                                                                : "live";
     int rc = 0;
-    while (!rc && d->undecided.left) {
+    while (!rc && d->folds_now && d->all.count) {
         if (decide_kept(d, FLUSH_ROWS))
             return wh_fail(error, WH_ESYSTEM, "out of memory");
         rc = wh_derive_flush(d, error);

@@ -10,8 +10,8 @@
 #define WH_RECORD_DERIVE_H
 
 #include "schema/store.h"
+#include "trace/births.h"
 #include "trace/clock.h"
-#include "trace/lifetimes.h"
 #include "trace/pair.h"
 
 #define WH_ROWS_MAX 2000000u

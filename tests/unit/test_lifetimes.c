@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "trace/lifetimes.h"
+#include "trace/births.h"
 
 enum { COUNT = 200000 };
 
@@ -113,8 +113,46 @@ static void a_usual_one_takes_few_bytes(void **state) {
     assert_int_equal(wh_lifetimes_memory(&list), 0);
 }
 
+/* What is taken together has larger numbers than all that was taken before. */
+static void births_come_list_by_list(void **state) {
+    (void)state;
+    const size_t most = 60000;
+    struct wh_births births = {0};
+    struct wh_lifetime life;
+    uint64_t sum = 0, largest = 0, total = 0;
+    unsigned batches = 0;
+    for (unsigned i = 0; i < COUNT; i++) {
+        life = usual(i);
+        life.block.number =
+            random_bits() % (i % 2 ? 1 << 16 : 12 << 16); /* the first is too large */
+        sum += life.block.number;
+        assert_int_equal(wh_births_add(&births, &life), 0);
+    }
+    for (size_t count; (count = wh_births_next(&births, most)) > 0; total += count, batches++) {
+        assert_true(count <= most);
+        uint64_t before = largest;
+        for (size_t i = 0; i < count; i++) {
+            assert_true(wh_births_take(&births, &life));
+            sum -= life.block.number;
+            if (batches > 1)
+                assert_true(life.block.number >> 16 > before >> 16);
+            largest = life.block.number > largest ? life.block.number : largest;
+        }
+    }
+    assert_int_equal(total, COUNT);
+    assert_int_equal(sum, 0);
+    assert_int_equal(batches, 4);
+    assert_false(wh_births_take(&births, &life));
+    life = usual(0);
+    life.block.number = UINT64_MAX >> 24;
+    assert_int_equal(wh_births_add(&births, &life), 0); /* it can be filled again */
+    assert_int_equal(wh_births_next(&births, most), 1);
+    wh_births_clear(&births);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(births_come_list_by_list),
         cmocka_unit_test(what_comes_out_is_what_went_in),
         cmocka_unit_test(a_usual_one_takes_few_bytes),
     };

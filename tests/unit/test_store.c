@@ -134,6 +134,21 @@ static void rows_from_an_iterator(void **state) {
     wh_store_close(store);
 }
 
+static void columns_of_one_value(void **state) {
+    (void)state;
+    struct wh_store *store = create();
+    struct counter c = {.count = 10};
+    struct wh_cell same[4] = {[0] = {.type = WH_CELL_INT, .integer = 7}};
+    wh_cell_text(&same[2], "one");
+    assert_int_equal(wh_store_exec(store, "CREATE TABLE t(p, i INTEGER, s TEXT, n)", NULL), 0);
+    assert_int_equal(
+        wh_store_insert_same(store, "t", "p, i, s, n", 1 | 4 | 8, same, one_row, &c, NULL), 0);
+    assert_int_equal(ask(store, "SELECT sum(i) FROM t"), 45);
+    assert_int_equal(ask(store, "SELECT count(*) FROM t WHERE p = 7 AND s = 'one' AND n IS NULL"),
+                     10);
+    wh_store_close(store);
+}
+
 static void a_failing_iterator_leaves_nothing(void **state) {
     (void)state;
     struct wh_store *store = create();
@@ -502,6 +517,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(facts_come_back),
         cmocka_unit_test(rows_from_an_iterator),
+        cmocka_unit_test(columns_of_one_value),
         cmocka_unit_test(a_failing_iterator_leaves_nothing),
         cmocka_unit_test(thirty_two_columns),
         cmocka_unit_test(wrong_files_are_named),
