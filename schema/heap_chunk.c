@@ -23,7 +23,7 @@ static uint64_t part_count(const struct wh_heap *heap, enum wh_heap_part part) {
     case WH_HEAP_ROOTS:
         return heap->root_count;
     case WH_HEAP_EDGES:
-        return heap->edge_count;
+        return heap->edges.count;
     default:
         return heap->texts_bytes;
     }
@@ -250,8 +250,10 @@ int wh_store_get_heap(struct wh_store *store, int64_t snapshot_id, struct wh_hea
     if (!rc && !slices)
         rc = wh_fail(error, WH_ENOTFOUND, "'%s' has no heap of snapshot %lld", store->path,
                      (long long)snapshot_id);
+    if (!rc && !heap.edges.items)
+        rc = wh_edges_open(&heap.edges, heap.node_count, NULL, 0, error);
     if (!rc)
-        rc = wh_heap_number_births(&heap, error);
+        wh_edges_finish(&heap.edges);
     if (rc)
         wh_heap_release(&heap);
     else

@@ -118,9 +118,9 @@ static int print_weak(struct wh_call *call, struct wh_holding *h, struct wh_outp
     int rc = 0, count = 0, is_text = out->format == WH_FORMAT_TEXT;
     if (!is_text)
         wh_table_begin(out, "weak", hop_columns, sizeof hop_columns / sizeof *hop_columns);
-    for (uint64_t i = 0; i < h->heap.edge_count && !rc && count < LIST_MAX; i++) {
+    for (uint64_t i = 0; i < h->heap.edges.count && !rc && count < LIST_MAX; i++) {
         struct wh_hop hop;
-        if (h->heap.edges[i].to != block || wh_holding_kept(h, i))
+        if (h->heap.edges.items[i].to != block || wh_graph_is_kept(&h->graph, i))
             continue;
         rc = wh_card_reference(h, (uint32_t)i, &hop, &call->error);
         if (!rc && !count)

@@ -74,44 +74,13 @@ static void find_owners(const struct wh_graph *graph, struct wh_dfs *dfs) {
     }
 }
 
-/* From numbers back to vertices; sums are pushed to the dominators, deepest first. */
-static void publish(const struct wh_heap *heap, struct wh_graph *graph, const struct wh_dfs *dfs) {
-    for (uint32_t b = 0; b < graph->blocks; b++) {
-        graph->retained_bytes[b] = heap->nodes[b].size;
-        graph->retained_objects[b] = 1;
-    }
-    for (uint32_t v = graph->blocks; v < graph->vertices; v++) {
-        graph->retained_bytes[v] = 0;
-        graph->retained_objects[v] = 0;
-    }
-    for (uint32_t i = dfs->count - 1; i > 0; i--) {
-        uint32_t v = dfs->vertex[i], d = dfs->vertex[dfs->idom[i]];
-        graph->idom[v] = d;
-        graph->retained_bytes[d] += graph->retained_bytes[v];
-        graph->retained_objects[d] += graph->retained_objects[v];
-    }
-    graph->idom[graph->super] = WH_GRAPH_NONE;
-    for (uint32_t i = 1; i < dfs->count; i++) {
-        uint32_t v = dfs->vertex[i], owner = dfs->owner[i];
-        if (v >= graph->blocks)
-            continue;
-        if (!(owner & WH_OWNER_HEAD))
-            graph->top[v] = owner;
-        else
-            graph->top[v] = dfs->idom[i] == 0 ? v : graph->top[graph->idom[v]];
-    }
-}
-
-int wh_graph_dominators(const struct wh_heap *heap, struct wh_graph *graph, struct wh_dfs *dfs,
-                        struct wh_error *error) {
+int wh_graph_dominators(const struct wh_graph *graph, struct wh_dfs *dfs, struct wh_error *error) {
     struct forest f = {0};
     f.nodes = wh_graph_room(dfs->count, sizeof(*f.nodes), error);
     int r = f.nodes ? semidominators(&f, dfs, error) : WH_ESYSTEM;
     if (r == 0) {
         dfs->idom = wh_graph_array(dfs->count, sizeof(*dfs->idom), error);
-        dfs->owner = wh_graph_room(dfs->count, sizeof(*dfs->owner), error);
-        if (!dfs->idom || !dfs->owner)
-            r = WH_ESYSTEM;
+        r = dfs->idom ? 0 : WH_ESYSTEM;
     }
     for (uint32_t i = 1; r == 0 && i < dfs->count; i++) {
         uint32_t d = dfs->parent[i];
@@ -121,11 +90,62 @@ int wh_graph_dominators(const struct wh_heap *heap, struct wh_graph *graph, stru
     }
     free(f.nodes);
     free(f.stack);
+    if (r == 0) {
+        dfs->owner = wh_graph_room(dfs->count, sizeof(*dfs->owner), error);
+        r = dfs->owner ? 0 : WH_ESYSTEM;
+    }
     if (r == 0)
         find_owners(graph, dfs);
-    if (r == 0)
-        r = wh_graph_results(graph, error);
-    if (r == 0)
-        publish(heap, graph, dfs);
     return r;
+}
+
+/* Pushed to the dominators, deepest first. */
+int wh_graph_sum(const struct wh_heap *heap, const struct wh_graph *graph, struct wh_dfs *dfs,
+                 struct wh_error *error) {
+    dfs->bytes = wh_graph_room(dfs->count, sizeof(*dfs->bytes), error);
+    dfs->objects = wh_graph_room(dfs->count, sizeof(*dfs->objects), error);
+    if (!dfs->bytes || !dfs->objects)
+        return WH_ESYSTEM;
+    for (uint32_t i = 0; i < dfs->count; i++) {
+        uint32_t v = dfs->vertex[i];
+        dfs->bytes[i] = v < graph->blocks ? heap->nodes[v].size : 0;
+        dfs->objects[i] = v < graph->blocks;
+    }
+    for (uint32_t i = dfs->count - 1; i > 0; i--) {
+        dfs->bytes[dfs->idom[i]] += dfs->bytes[i];
+        dfs->objects[dfs->idom[i]] += dfs->objects[i];
+    }
+    return 0;
+}
+
+/* From numbers back to vertices, array by array. */
+int wh_graph_publish(struct wh_graph *graph, struct wh_dfs *dfs, struct wh_error *error) {
+    wh_csr_release(&dfs->in);
+    free(dfs->parent);
+    dfs->parent = NULL;
+    graph->retained_bytes = wh_graph_room(graph->vertices, sizeof(*graph->retained_bytes), error);
+    if (!graph->retained_bytes)
+        return WH_ESYSTEM;
+    for (uint32_t i = 0; i < dfs->count; i++)
+        graph->retained_bytes[dfs->vertex[i]] = dfs->bytes[i];
+    free(dfs->bytes);
+    dfs->bytes = NULL;
+    graph->retained_objects =
+        wh_graph_room(graph->vertices, sizeof(*graph->retained_objects), error);
+    graph->idom = wh_graph_room(graph->vertices, sizeof(*graph->idom), error);
+    graph->top = wh_graph_room(graph->blocks, sizeof(*graph->top), error);
+    if (!graph->retained_objects || !graph->idom || !graph->top)
+        return WH_ESYSTEM;
+    for (uint32_t i = 0; i < dfs->count; i++) {
+        uint32_t v = dfs->vertex[i], owner = dfs->owner[i];
+        graph->retained_objects[v] = dfs->objects[i];
+        graph->idom[v] = i ? dfs->vertex[dfs->idom[i]] : WH_GRAPH_NONE;
+        if (v >= graph->blocks)
+            continue;
+        if (!(owner & WH_OWNER_HEAD))
+            graph->top[v] = owner;
+        else
+            graph->top[v] = dfs->idom[i] == 0 ? v : graph->top[graph->idom[v]];
+    }
+    return 0;
 }

@@ -1,11 +1,13 @@
 /* wh_graph_solve(): the stages in order. The one hard thing is memory: what a stage does not need
- * any more is freed before the next one allocates, so that 70 bytes a block are enough. */
+ * any more is freed before the next one allocates, and the heap's own edges serve as adjacency, so
+ * that 40 bytes a block beside it are enough. */
 #include "analyzer/graph/graph_internal.h"
 
 #include <stdbool.h>
 
 void wh_graph_release(struct wh_graph *graph) {
     free(graph->strength);
+    free(graph->kept);
     free(graph->tree_parent);
     free(graph->tree_edge);
     free(graph->lost_state);
@@ -22,13 +24,15 @@ void wh_graph_release(struct wh_graph *graph) {
     *graph = (struct wh_graph){0};
 }
 
-static int strengths(const struct wh_graph_input *input, struct wh_graph *graph, struct wh_csr *out,
-                     uint32_t **leaders, uint32_t *leader_count, struct wh_error *error) {
+static int strengths(const struct wh_graph_input *input, struct wh_graph *graph,
+                     const struct wh_out *out, uint32_t **leaders, uint32_t *leader_count,
+                     struct wh_error *error) {
     graph->strength = wh_graph_array(graph->vertices, 1, error);
+    graph->kept = wh_graph_array(input->heap->edges.count / 64 + 1, sizeof(*graph->kept), error);
     /* By calloc: where little is lost the pages of these are never touched. */
     graph->lost_state = calloc(graph->blocks + 1u, 1);
     graph->lost_cycle = calloc(graph->blocks + 1u, sizeof(*graph->lost_cycle));
-    if (!graph->strength || !graph->lost_state || !graph->lost_cycle)
+    if (!graph->strength || !graph->kept || !graph->lost_state || !graph->lost_cycle)
         return wh_fail(error, WH_ESYSTEM, "no memory for a graph of %u blocks", graph->blocks);
     int r = wh_graph_strata(input, graph, out, error);
     if (r == 0) {
@@ -38,49 +42,40 @@ static int strengths(const struct wh_graph_input *input, struct wh_graph *graph,
     return r;
 }
 
-static int paths(const struct wh_graph_input *input, struct wh_graph *graph,
-                 const struct wh_csr *out, const uint32_t *leaders, uint32_t leader_count,
-                 struct wh_error *error) {
-    graph->tree_parent = wh_graph_room(graph->vertices, sizeof(*graph->tree_parent), error);
-    graph->tree_edge = wh_graph_room(graph->blocks, sizeof(*graph->tree_edge), error);
-    if (!graph->tree_parent || !graph->tree_edge)
-        return WH_ESYSTEM;
-    return wh_graph_tree(input, graph, out, leaders, leader_count, error);
-}
-
-int wh_graph_results(struct wh_graph *graph, struct wh_error *error) {
-    graph->idom = wh_graph_room(graph->vertices, sizeof(*graph->idom), error);
-    graph->retained_bytes = wh_graph_room(graph->vertices, sizeof(*graph->retained_bytes), error);
-    graph->retained_objects =
-        wh_graph_room(graph->vertices, sizeof(*graph->retained_objects), error);
-    graph->top = wh_graph_room(graph->blocks, sizeof(*graph->top), error);
-    bool complete = graph->idom && graph->retained_bytes && graph->retained_objects && graph->top;
-    return complete ? 0 : WH_ESYSTEM;
+static int dominators(const struct wh_graph_input *input, struct wh_graph *graph,
+                      const struct wh_out *out, const uint32_t *leaders, uint32_t leader_count,
+                      struct wh_error *error) {
+    struct wh_dfs dfs = {0};
+    int r = wh_graph_dfs(graph, out, leaders, leader_count, &dfs, error);
+    if (r == 0)
+        r = wh_graph_dominators(graph, &dfs, error);
+    if (r == 0)
+        r = wh_graph_sum(input->heap, graph, &dfs, error);
+    if (r == 0)
+        r = wh_graph_share(graph, &dfs, error);
+    if (r == 0)
+        r = wh_graph_publish(graph, &dfs, error);
+    wh_dfs_release(&dfs);
+    return r;
 }
 
 int wh_graph_solve(const struct wh_graph_input *input, struct wh_graph *ret,
                    struct wh_error *error) {
-    struct wh_csr out = {0};
-    struct wh_dfs dfs = {0};
+    struct wh_out out = {0};
     uint32_t *leaders = NULL, leader_count = 0;
     *ret = (struct wh_graph){.blocks = input->heap->node_count, .variables = input->variable_count};
     ret->lost = ret->blocks + ret->variables;
     ret->super = ret->lost + 1;
     ret->vertices = ret->lost + 2;
-    int r = wh_csr_build(input, WH_EDGE_TAGGED, 0, &out, error);
+    int r = wh_out_open(input, &out, error);
     if (r == 0)
         r = strengths(input, ret, &out, &leaders, &leader_count, error);
     if (r == 0)
-        r = paths(input, ret, &out, leaders, leader_count, error);
+        r = dominators(input, ret, &out, leaders, leader_count, error);
     if (r == 0)
-        r = wh_graph_dfs(ret, &out, leaders, leader_count, &dfs, error);
-    if (r == 0)
-        r = wh_graph_dominators(input->heap, ret, &dfs, error);
-    if (r == 0)
-        r = wh_graph_share(ret, &dfs, error);
+        r = wh_graph_tree(input, ret, &out, leaders, leader_count, error);
     free(leaders);
-    wh_csr_release(&out);
-    wh_dfs_release(&dfs);
+    wh_out_release(&out);
     if (r < 0)
         wh_graph_release(ret);
     return r;

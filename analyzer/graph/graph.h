@@ -34,7 +34,7 @@ struct wh_graph_input {
     const struct wh_graph_variable *variables;
     uint32_t variable_count;
     const uint32_t
-        *edge_variable; /* per heap edge, read for those from roots: variable index, or
+        *edge_variable; /* per root edge of the heap, in its order: variable index, or
                            WH_GRAPH_NONE = ignore the edge. NULL only without such edges */
 };
 
@@ -70,8 +70,7 @@ struct wh_share_sum {
 struct wh_csr {
     uint32_t *offset; /* vertices + 1 */
     uint32_t *target;
-    uint32_t *edge;      /* index into heap.edges, NULL once it is no longer needed */
-    uint8_t *edge_class; /* NULL likewise */
+    uint32_t *edge; /* index into heap.edges; NULL where there are none behind it */
     uint32_t vertices;
 };
 
@@ -80,7 +79,8 @@ struct wh_graph {
     uint32_t lost;  /* vertex of the pseudo-variable LOST */
     uint32_t super; /* vertex of the super-root */
 
-    uint8_t *strength;     /* per vertex; 0 = lost */
+    uint8_t *strength; /* per vertex; 0 = lost */
+    uint64_t *kept;    /* bit per heap edge: part of the holder graph, as strong as its target */
     uint32_t *tree_parent; /* per vertex: the step before on its strongest path; NONE for the
                               super-root */
     uint32_t *tree_edge; /* per block: that step's index in heap.edges; NONE under LOST's leaders */
@@ -102,9 +102,9 @@ struct wh_graph {
     struct wh_share_sum *sums; /* per variable */
 };
 
-/* Solves the graph. Needs about 70 bytes per block at 2.5 edges each while it runs. WH_ESYSTEM: no
- * memory; WH_EINPUT: an index out of range. *ret is released by wh_graph_release(), on error it is
- * empty. */
+/* Solves the graph. Needs about 55 bytes a block beside the heap while it runs, at 2.5 edges each.
+ * WH_ESYSTEM: no memory; WH_EINPUT: an index out of range. *ret is released by wh_graph_release(),
+ * on error it is empty. */
 int wh_graph_solve(const struct wh_graph_input *input, struct wh_graph *ret,
                    struct wh_error *error);
 void wh_graph_release(struct wh_graph *graph);
@@ -114,26 +114,18 @@ void wh_graph_release(struct wh_graph *graph);
 uint64_t wh_graph_mask(const struct wh_graph *graph, uint32_t block);
 uint32_t wh_graph_holders(const struct wh_graph *graph, uint32_t block);
 
-/* From a vertex down the heaviest dominated child while that child keeps at least 0.7 of its
- * parent: where the bytes accumulate. children: see wh_graph_children. */
-uint32_t wh_graph_accumulation(const struct wh_graph *graph, const struct wh_csr *children,
-                               uint32_t vertex);
-
 /* The dominator tree as adjacency, children in vertex order. */
 int wh_graph_children(const struct wh_graph *graph, struct wh_csr *ret, struct wh_error *error);
 
-/* All edges of class >= class_min as adjacency, from -> to or reversed; edges of one vertex in
- * input order; edge and edge_class filled. A block's references to itself are left out. */
-int wh_csr_build(const struct wh_graph_input *input, unsigned class_min, int reversed,
-                 struct wh_csr *ret, struct wh_error *error);
+/* Who refers to whom by an edge of class >= class_min: to -> from, the edges of one vertex in input
+ * order. A block's references to itself are left out. */
+int wh_graph_reversed(const struct wh_graph_input *input, unsigned class_min, struct wh_csr *ret,
+                      struct wh_error *error);
 void wh_csr_release(struct wh_csr *csr);
 
-/* What if: marks in reached[block_count] what stays reachable over `forward` (all believable edges,
- * weak ones too) when the variables with drop_variable[i] != 0, the blocks with drop_block[b] != 0
- * and the heap edges with drop_edge[e] != 0 are gone. Any of the three may be NULL. */
-int wh_graph_reach(const struct wh_graph_input *input, const struct wh_csr *forward,
-                   const uint8_t *drop_variable, const uint8_t *drop_block,
-                   const uint8_t *drop_edge, uint8_t *reached, struct wh_error *error);
+static inline int wh_graph_is_kept(const struct wh_graph *graph, uint64_t edge) {
+    return graph->kept[edge / 64] >> edge % 64 & 1;
+}
 
 /* Up to `max` paths to a block that share no vertex but it, strongest first, found greedily over
  * `reversed`: fewer than exist are possible, never a wrong one. A path is heap edge indices from

@@ -11,27 +11,53 @@ void *wh_graph_room(size_t count, size_t size, struct wh_error *error);
 void *wh_graph_array(size_t count, size_t size, struct wh_error *error);
 int wh_graph_grow(uint32_t **array, uint32_t *capacity, uint32_t needed, struct wh_error *error);
 
+/* out.c: what a vertex refers to. A block's edges are the heap's own, side by side; a variable's
+ * are listed here.
+ *     for (uint32_t at = wh_out_begin(out, v); at < wh_out_end(out, v); at++)
+ *         ... out->items[wh_out_edge(out, v, at)] */
+struct wh_out {
+    const struct wh_edge *items;
+    const uint32_t *first; /* of blocks: see struct wh_edges */
+    uint32_t *list_first;  /* of all other vertices: first entry of list; one more at the end */
+    uint32_t *list;        /* edges from roots, by variable */
+    uint32_t *none;        /* first, of a heap without edges */
+    uint32_t blocks;
+};
+int wh_out_open(const struct wh_graph_input *input, struct wh_out *ret, struct wh_error *error);
+void wh_out_release(struct wh_out *out);
+
+static inline uint32_t wh_out_begin(const struct wh_out *out, uint32_t v) {
+    return v < out->blocks ? out->first[v] : out->list_first[v - out->blocks];
+}
+
+static inline uint32_t wh_out_end(const struct wh_out *out, uint32_t v) {
+    return v < out->blocks ? out->first[v + 1] : out->list_first[v - out->blocks + 1];
+}
+
+static inline uint32_t wh_out_edge(const struct wh_out *out, uint32_t v, uint32_t at) {
+    return v < out->blocks ? at : out->list[at];
+}
+
 /* strata.c: graph->strength over all edges of class >= 1. */
 int wh_graph_strata(const struct wh_graph_input *input, struct wh_graph *graph,
-                    const struct wh_csr *out, struct wh_error *error);
+                    const struct wh_out *out, struct wh_error *error);
 
-/* strata.c: drops from `out` every edge that is weaker than its target's strength: what is left is
+/* strata.c: graph->kept. An edge that is weaker than its target's strength is not; what is left is
  * the holder graph, in which every path to a block is as strong as the block. */
-void wh_graph_keep(const struct wh_graph *graph, struct wh_csr *out);
+void wh_graph_keep(struct wh_graph *graph, const struct wh_out *out);
 
 /* lost.c: states of the blocks without strength; *ret_leaders: one block per lost root or cycle. */
-int wh_graph_lost(const struct wh_heap *heap, struct wh_graph *graph, const struct wh_csr *out,
+int wh_graph_lost(const struct wh_heap *heap, struct wh_graph *graph, const struct wh_out *out,
                   uint32_t **ret_leaders, uint32_t *ret_count, struct wh_error *error);
 
 /* tree.c: tree_parent and tree_edge over the holder graph. */
 int wh_graph_tree(const struct wh_graph_input *input, struct wh_graph *graph,
-                  const struct wh_csr *out, const uint32_t *leaders, uint32_t leader_count,
+                  const struct wh_out *out, const uint32_t *leaders, uint32_t leader_count,
                   struct wh_error *error);
 
 /* Depth-first numbering of the holder graph, from the super-root (number 0). */
 struct wh_dfs {
     uint32_t count;   /* numbers in use: every vertex has one */
-    uint32_t *number; /* vertex -> number */
     uint32_t *vertex; /* number -> vertex */
     uint32_t *parent; /* number -> number of the tree parent */
     struct wh_csr in; /* number -> predecessors' numbers; edges of the depth-first tree left out */
@@ -39,20 +65,24 @@ struct wh_dfs {
     uint32_t *owner;  /* number -> what keeps it: WH_OWNER_HEAD | head, in the order of the heads'
                          numbers; else the vertex of a variable, LOST or the super-root */
     uint32_t heads;
+    uint64_t *bytes;   /* per number: of it and all it dominates */
+    uint32_t *objects; /* likewise, blocks alone counted */
 };
 #define WH_OWNER_HEAD 0x80000000u
 void wh_dfs_release(struct wh_dfs *dfs);
 
-/* dfs.c: numbers and predecessor lists. Frees out's arrays as soon as they are not needed. */
-int wh_graph_dfs(const struct wh_graph *graph, struct wh_csr *out, const uint32_t *leaders,
+/* dfs.c: numbers and predecessor lists. */
+int wh_graph_dfs(const struct wh_graph *graph, const struct wh_out *out, const uint32_t *leaders,
                  uint32_t leader_count, struct wh_dfs *dfs, struct wh_error *error);
 
-/* graph.c: arrays for the next stage's results, made as late as possible. */
-int wh_graph_results(struct wh_graph *graph, struct wh_error *error);
+/* dominator.c: dfs->idom and dfs->owner. */
+int wh_graph_dominators(const struct wh_graph *graph, struct wh_dfs *dfs, struct wh_error *error);
 
-/* dominator.c: dfs->idom and dfs->owner, then graph->idom, retained_* and top. */
-int wh_graph_dominators(const struct wh_heap *heap, struct wh_graph *graph, struct wh_dfs *dfs,
-                        struct wh_error *error);
+/* dominator.c: dfs->bytes and dfs->objects; what those and the dominators are in terms of vertices,
+ * giving up *dfs meanwhile. */
+int wh_graph_sum(const struct wh_heap *heap, const struct wh_graph *graph, struct wh_dfs *dfs,
+                 struct wh_error *error);
+int wh_graph_publish(struct wh_graph *graph, struct wh_dfs *dfs, struct wh_error *error);
 
 /* share.c: heads, masks, groups, sums. */
 int wh_graph_share(struct wh_graph *graph, const struct wh_dfs *dfs, struct wh_error *error);

@@ -6,8 +6,8 @@
 #include "analyzer/graph/graph_internal.h"
 
 struct tarjan {
-    const struct wh_csr *out;
-    const uint8_t *strength;
+    const struct wh_out *out;
+    const struct wh_graph *graph;
     uint32_t *index;  /* visit number + 1; 0 = not visited */
     uint32_t *low;    /* smallest visit number reachable; afterwards the component */
     uint32_t *cursor; /* next edge to look at */
@@ -28,7 +28,7 @@ static void tarjan_release(struct tarjan *t) {
 
 static void enter(struct tarjan *t, uint32_t v, uint32_t from) {
     t->index[v] = t->low[v] = ++t->visits;
-    t->cursor[v] = t->out->offset[v];
+    t->cursor[v] = wh_out_begin(t->out, v);
     t->caller[v] = from;
     t->open[t->open_count++] = v;
 }
@@ -48,9 +48,9 @@ static void visit(struct tarjan *t, uint32_t start) {
     uint32_t v = start;
     enter(t, v, WH_GRAPH_NONE);
     while (v != WH_GRAPH_NONE) {
-        if (t->cursor[v] < t->out->offset[v + 1]) {
-            uint32_t w = t->out->target[t->cursor[v]++];
-            if (t->strength[w])
+        if (t->cursor[v] < wh_out_end(t->out, v)) {
+            uint32_t edge = t->cursor[v]++, w = t->out->items[edge].to;
+            if (!wh_graph_is_kept(t->graph, edge)) /* what is lost keeps nothing but lost blocks */
                 continue;
             if (!t->index[w]) {
                 enter(t, w, v);
@@ -77,11 +77,11 @@ static void classify(const struct wh_heap *heap, struct wh_graph *graph, const s
         if (graph->strength[v])
             continue;
         uint32_t c = t->low[v];
-        if (size[c]++ == 0 || heap->nodes[v].alloc_order < heap->nodes[leaders[c]].alloc_order)
+        if (size[c]++ == 0 || heap->nodes[v].allocation_id < heap->nodes[leaders[c]].allocation_id)
             leaders[c] = v;
-        for (uint32_t i = t->out->offset[v]; i < t->out->offset[v + 1]; i++)
-            if (t->low[t->out->target[i]] != c)
-                referred[t->low[t->out->target[i]]] = 1;
+        for (uint32_t i = wh_out_begin(t->out, v); i < wh_out_end(t->out, v); i++)
+            if (wh_graph_is_kept(graph, i) && t->low[t->out->items[i].to] != c)
+                referred[t->low[t->out->items[i].to]] = 1;
     }
     for (uint32_t v = 0; v < graph->blocks; v++) {
         if (graph->strength[v])
@@ -96,14 +96,6 @@ static void classify(const struct wh_heap *heap, struct wh_graph *graph, const s
     }
 }
 
-static int by_birth(const void *a, const void *b, void *heap) {
-    const struct wh_heap_node *nodes = ((const struct wh_heap *)heap)->nodes;
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    if (nodes[x].alloc_order != nodes[y].alloc_order)
-        return nodes[x].alloc_order < nodes[y].alloc_order ? -1 : 1;
-    return x < y ? -1 : x > y;
-}
-
 /* Keeps the leaders of components that nothing lost refers to, first-born first. */
 static uint32_t choose_leaders(const struct wh_heap *heap, uint32_t *leaders,
                                const uint8_t *referred, uint32_t components) {
@@ -111,11 +103,11 @@ static uint32_t choose_leaders(const struct wh_heap *heap, uint32_t *leaders,
     for (uint32_t c = 0; c < components; c++)
         if (!referred[c])
             leaders[count++] = leaders[c];
-    qsort_r(leaders, count, sizeof(*leaders), by_birth, (void *)(uintptr_t)heap);
+    wh_heap_sort_births(heap, leaders, count);
     return count;
 }
 
-int wh_graph_lost(const struct wh_heap *heap, struct wh_graph *graph, const struct wh_csr *out,
+int wh_graph_lost(const struct wh_heap *heap, struct wh_graph *graph, const struct wh_out *out,
                   uint32_t **ret_leaders, uint32_t *ret_count, struct wh_error *error) {
     uint32_t n = graph->blocks, lost = 0;
     *ret_leaders = NULL;
@@ -124,7 +116,7 @@ int wh_graph_lost(const struct wh_heap *heap, struct wh_graph *graph, const stru
         lost += graph->strength[v] == 0;
     if (!lost)
         return 0;
-    struct tarjan t = {.out = out, .strength = graph->strength};
+    struct tarjan t = {.out = out, .graph = graph};
     t.index = wh_graph_array(n, sizeof(*t.index), error);
     t.low = wh_graph_array(n, sizeof(*t.low), error);
     t.cursor = wh_graph_array(n, sizeof(*t.cursor), error);

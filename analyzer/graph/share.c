@@ -26,40 +26,65 @@ struct share {
     struct wh_graph *graph;
     const struct wh_dfs *dfs;
     struct head *heads;
-    uint32_t *open; /* heads without a component yet */
+    uint32_t *open;     /* heads without a component yet */
+    uint32_t *variable; /* per variable: its number in the walk */
     uint32_t visits, open_count;
 };
 
 static uint64_t head_bytes(const struct share *s, uint32_t h) {
-    return s->graph->retained_bytes[s->dfs->vertex[s->heads[h].number]];
+    return s->dfs->bytes[s->heads[h].number];
 }
 
 static int list_heads(struct share *s, struct wh_error *error) {
     const struct wh_dfs *dfs = s->dfs;
     s->heads = wh_graph_array(dfs->heads, sizeof(*s->heads), error);
     s->open = wh_graph_room(dfs->heads, sizeof(*s->open), error);
-    if (!s->heads || !s->open)
+    s->variable = wh_graph_room(s->graph->variables, sizeof(*s->variable), error);
+    if (!s->heads || !s->open || !s->variable)
         return WH_ESYSTEM;
-    for (uint32_t i = 1; i < dfs->count; i++)
-        if (dfs->idom[i] == 0 && dfs->owner[i] & WH_OWNER_HEAD)
+    for (uint32_t i = 1; i < dfs->count; i++) {
+        if (dfs->idom[i] != 0) /* everything below the super-root is a variable, LOST or a head */
+            continue;
+        if (dfs->owner[i] & WH_OWNER_HEAD)
             s->heads[dfs->owner[i] & ~WH_OWNER_HEAD].number = i;
+        else if (dfs->vertex[i] < s->graph->lost)
+            s->variable[dfs->vertex[i] - s->graph->blocks] = i;
+    }
     return 0;
 }
+
+/* Blocks as bits, and how many are set before each word. */
+struct rank {
+    uint64_t bits;
+    uint32_t before;
+};
 
 /* The heads and their masks in the order of their blocks. */
 static int publish_heads(struct share *s, struct wh_error *error) {
     struct wh_graph *g = s->graph;
-    g->heads = wh_graph_room(s->dfs->heads, sizeof(*g->heads), error);
-    g->head_mask = wh_graph_room(s->dfs->heads, sizeof(*g->head_mask), error);
-    if (!g->heads || !g->head_mask)
+    uint32_t words = g->blocks / 64 + 1, count = s->dfs->heads;
+    struct rank *ranks = wh_graph_array(words, sizeof(*ranks), error);
+    g->heads = wh_graph_room(count, sizeof(*g->heads), error);
+    g->head_mask = wh_graph_room(count, sizeof(*g->head_mask), error);
+    if (!ranks || !g->heads || !g->head_mask) {
+        free(ranks);
         return WH_ESYSTEM;
-    for (uint32_t b = 0; b < g->blocks; b++) {
-        if (g->top[b] != b)
-            continue;
-        g->head_mask[g->head_count] =
-            s->heads[s->dfs->owner[s->dfs->number[b]] & ~WH_OWNER_HEAD].mask;
-        g->heads[g->head_count++] = b;
     }
+    for (uint32_t h = 0; h < count; h++) {
+        uint32_t v = s->dfs->vertex[s->heads[h].number];
+        ranks[v / 64].bits |= UINT64_C(1) << v % 64;
+    }
+    for (uint32_t w = 1; w < words; w++)
+        ranks[w].before = ranks[w - 1].before + (uint32_t)__builtin_popcountll(ranks[w - 1].bits);
+    for (uint32_t h = 0; h < count; h++) {
+        uint32_t v = s->dfs->vertex[s->heads[h].number];
+        uint64_t lower = ranks[v / 64].bits & ((UINT64_C(1) << v % 64) - 1);
+        uint32_t at = ranks[v / 64].before + (uint32_t)__builtin_popcountll(lower);
+        g->heads[at] = v;
+        g->head_mask[at] = s->heads[h].mask;
+    }
+    g->head_count = count;
+    free(ranks);
     return 0;
 }
 
@@ -93,7 +118,7 @@ static int assign_bits(struct share *s, struct wh_error *error) {
     if (!all)
         return WH_ESYSTEM;
     for (uint32_t i = 0; i < g->variables; i++) {
-        all[i] = (struct candidate){g->retained_bytes[g->blocks + i], i};
+        all[i] = (struct candidate){s->dfs->bytes[s->variable[i]], i};
         g->variable_bit[i] = 63;
     }
     for (uint32_t h = 0, owner; h < s->dfs->heads; h++)
@@ -217,15 +242,14 @@ static int make_groups(struct share *s, struct wh_error *error) {
     struct group_table t = {.mask = 127};
     int r = grow_groups(g, &t, error);
     for (uint32_t h = 0; r == 0 && h < s->dfs->heads; h++) {
-        uint32_t v = s->dfs->vertex[s->heads[h].number],
-                 *slot = group_slot(&t, g->groups, s->heads[h].mask);
+        uint32_t *slot = group_slot(&t, g->groups, s->heads[h].mask);
         if (!*slot) {
             g->groups[g->group_count++] = (struct wh_share_group){
                 .mask = s->heads[h].mask, .holders = holders_of(s->heads[h].mask)};
             *slot = g->group_count;
         }
-        g->groups[*slot - 1].bytes += g->retained_bytes[v];
-        g->groups[*slot - 1].objects += g->retained_objects[v];
+        g->groups[*slot - 1].bytes += head_bytes(s, h);
+        g->groups[*slot - 1].objects += s->dfs->objects[s->heads[h].number];
         if (g->group_count > t.mask / 2)
             r = grow_groups(g, &t, error);
     }
@@ -250,11 +274,12 @@ static void sum_group(struct wh_graph *g, const struct wh_share_group *group) {
     }
 }
 
-static void make_sums(struct wh_graph *g) {
+static void make_sums(const struct share *s) {
+    struct wh_graph *g = s->graph;
     for (uint32_t i = 0; i < g->variables; i++) {
         struct wh_share_sum *sum = &g->sums[i];
-        sum->exclusive_bytes = g->retained_bytes[g->blocks + i];
-        sum->exclusive_objects = g->retained_objects[g->blocks + i];
+        sum->exclusive_bytes = s->dfs->bytes[s->variable[i]];
+        sum->exclusive_objects = s->dfs->objects[s->variable[i]];
         int known = g->variable_bit[i] < 63 || sum->exclusive_bytes == 0;
         sum->reachable_bytes = known ? sum->exclusive_bytes : WH_SHARE_UNKNOWN;
         sum->effective_bytes = sum->reachable_bytes;
@@ -279,9 +304,10 @@ int wh_graph_share(struct wh_graph *graph, const struct wh_dfs *dfs, struct wh_e
     if (r == 0)
         r = make_groups(&s, error);
     if (r == 0)
-        make_sums(graph);
+        make_sums(&s);
     free(s.heads);
     free(s.open);
+    free(s.variable);
     return r;
 }
 

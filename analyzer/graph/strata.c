@@ -20,7 +20,7 @@ static int push(struct bucket *b, uint32_t v, struct wh_error *error) {
 
 /* Takes every vertex waiting in `level` and promises strengths to their neighbours. strength[]
  * holds promises until done[] says that it is final. */
-static int drain(struct wh_graph *graph, const struct wh_csr *out, struct bucket *buckets,
+static int drain(struct wh_graph *graph, const struct wh_out *out, struct bucket *buckets,
                  unsigned level, uint8_t *done, struct wh_error *error) {
     struct bucket *mine = &buckets[level];
     while (mine->count) {
@@ -28,9 +28,10 @@ static int drain(struct wh_graph *graph, const struct wh_csr *out, struct bucket
         if (done[u])
             continue;
         done[u] = 1;
-        for (uint32_t i = out->offset[u]; i < out->offset[u + 1]; i++) {
-            uint32_t v = out->target[i];
-            uint8_t c = out->edge_class[i];
+        for (uint32_t at = wh_out_begin(out, u), end = wh_out_end(out, u); at < end; at++) {
+            const struct wh_edge *e = &out->items[wh_out_edge(out, u, at)];
+            uint32_t v = e->to;
+            uint8_t c = e->edge_class;
             uint8_t worth = c < level ? c : (uint8_t)level;
             if (done[v] || worth <= graph->strength[v])
                 continue;
@@ -44,7 +45,7 @@ static int drain(struct wh_graph *graph, const struct wh_csr *out, struct bucket
 }
 
 int wh_graph_strata(const struct wh_graph_input *input, struct wh_graph *graph,
-                    const struct wh_csr *out, struct wh_error *error) {
+                    const struct wh_out *out, struct wh_error *error) {
     struct bucket buckets[WH_GRAPH_LEVELS] = {0};
     uint8_t *done = wh_graph_array(graph->vertices, 1, error);
     int r = done ? 0 : WH_ESYSTEM;
@@ -64,21 +65,13 @@ int wh_graph_strata(const struct wh_graph_input *input, struct wh_graph *graph,
     return r;
 }
 
-void wh_graph_keep(const struct wh_graph *graph, struct wh_csr *out) {
-    uint32_t at = 0, next = out->offset[0];
-    for (uint32_t u = 0; u < out->vertices; u++) {
-        uint32_t first = next, end = out->offset[u + 1];
-        next = end;
-        out->offset[u] = at;
-        for (uint32_t i = first; i < end; i++) {
-            uint8_t worth =
-                out->edge_class[i] < graph->strength[u] ? out->edge_class[i] : graph->strength[u];
-            if (worth < graph->strength[out->target[i]])
-                continue;
-            out->target[at] = out->target[i];
-            out->edge[at] = out->edge[i];
-            out->edge_class[at++] = out->edge_class[i];
+void wh_graph_keep(struct wh_graph *graph, const struct wh_out *out) {
+    for (uint32_t u = 0; u < graph->lost; u++)
+        for (uint32_t at = wh_out_begin(out, u), end = wh_out_end(out, u); at < end; at++) {
+            uint32_t edge = wh_out_edge(out, u, at);
+            const struct wh_edge *e = &out->items[edge];
+            uint8_t c = e->edge_class, worth = c < graph->strength[u] ? c : graph->strength[u];
+            if (c >= WH_EDGE_TAGGED && e->to != u && worth >= graph->strength[e->to])
+                graph->kept[edge / 64] |= UINT64_C(1) << edge % 64;
         }
-    }
-    out->offset[out->vertices] = at;
 }

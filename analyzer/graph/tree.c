@@ -10,7 +10,7 @@
 
 struct walk {
     struct wh_graph *graph;
-    const struct wh_csr *out;
+    const struct wh_out *out;
     uint32_t *queue;
     uint32_t head, tail;
 };
@@ -24,8 +24,11 @@ static void reach(struct walk *w, uint32_t from, uint32_t v, uint32_t edge) {
 }
 
 static void expand(struct walk *w, uint32_t u) {
-    for (uint32_t i = w->out->offset[u]; i < w->out->offset[u + 1]; i++)
-        reach(w, u, w->out->target[i], w->out->edge[i]);
+    for (uint32_t at = wh_out_begin(w->out, u), end = wh_out_end(w->out, u); at < end; at++) {
+        uint32_t edge = wh_out_edge(w->out, u, at);
+        if (wh_graph_is_kept(w->graph, edge))
+            reach(w, u, w->out->items[edge].to, edge);
+    }
 }
 
 static void run(struct walk *w) {
@@ -34,12 +37,16 @@ static void run(struct walk *w) {
 }
 
 int wh_graph_tree(const struct wh_graph_input *input, struct wh_graph *graph,
-                  const struct wh_csr *out, const uint32_t *leaders, uint32_t leader_count,
+                  const struct wh_out *out, const uint32_t *leaders, uint32_t leader_count,
                   struct wh_error *error) {
     struct walk w = {.graph = graph, .out = out};
     w.queue = wh_graph_room(graph->blocks, sizeof(*w.queue), error);
-    if (!w.queue)
+    graph->tree_parent = wh_graph_room(graph->vertices, sizeof(*graph->tree_parent), error);
+    graph->tree_edge = wh_graph_room(graph->blocks, sizeof(*graph->tree_edge), error);
+    if (!w.queue || !graph->tree_parent || !graph->tree_edge) {
+        free(w.queue);
         return WH_ESYSTEM;
+    }
     for (uint32_t v = 0; v < graph->vertices; v++)
         graph->tree_parent[v] =
             v < graph->blocks || v == graph->super ? WH_GRAPH_NONE : graph->super;
@@ -56,22 +63,6 @@ int wh_graph_tree(const struct wh_graph_input *input, struct wh_graph *graph,
     run(&w);
     free(w.queue);
     return 0;
-}
-
-uint32_t wh_graph_accumulation(const struct wh_graph *graph, const struct wh_csr *children,
-                               uint32_t vertex) {
-    for (;;) {
-        uint32_t best = WH_GRAPH_NONE;
-        for (uint32_t i = children->offset[vertex]; i < children->offset[vertex + 1]; i++) {
-            uint32_t child = children->target[i];
-            if (best == WH_GRAPH_NONE || graph->retained_bytes[child] > graph->retained_bytes[best])
-                best = child;
-        }
-        if (best == WH_GRAPH_NONE ||
-            (double)graph->retained_bytes[best] < 0.7 * (double)graph->retained_bytes[vertex])
-            return vertex;
-        vertex = best;
-    }
 }
 
 int wh_graph_children(const struct wh_graph *graph, struct wh_csr *ret, struct wh_error *error) {

@@ -79,7 +79,7 @@ int wh_card_path(const struct wh_holding *h, uint32_t block, struct wh_graph_pat
 
 int wh_card_paths(struct wh_holding *h, uint32_t block, uint32_t max, struct wh_graph_path *ret,
                   uint32_t *ret_count, struct wh_error *error) {
-    struct wh_csr reversed;
+    struct wh_csr reversed = {0};
     *ret_count = 0;
     if (h->graph.lost_state[block] != WH_LOST_NOT || !max)
         return 0;
@@ -87,7 +87,7 @@ int wh_card_paths(struct wh_holding *h, uint32_t block, uint32_t max, struct wh_
     if (status < 0)
         return status;
     *ret_count = 1;
-    status = wh_csr_build(&h->input, WH_EDGE_TAGGED, 1, &reversed, error);
+    status = wh_graph_reversed(&h->input, WH_EDGE_TAGGED, &reversed, error);
     if (status == 0)
         status = wh_graph_disjoint_paths(&h->input, &reversed, block, max, ret, ret_count, error);
     wh_csr_release(&reversed);
@@ -97,7 +97,8 @@ int wh_card_paths(struct wh_holding *h, uint32_t block, uint32_t max, struct wh_
 static const char *source_text(struct wh_holding *h, const struct wh_heap_edge *e, uint64_t edge) {
     char text[400];
     if (e->from & WH_FROM_ROOT) {
-        const struct wh_holder_variable *v = &h->variables.items[h->variables.edge_variable[edge]];
+        const struct wh_holder_variable *v =
+            &h->variables.items[wh_variables_of_edge(&h->variables, edge)];
         snprintf(text, sizeof(text), "%s %s%s%s%s", wh_root_kind_name(v->kind), v->name,
                  v->module ? " (" : "", v->module ? v->module : "", v->module ? ")" : "");
     } else {
@@ -130,7 +131,7 @@ int wh_card_hops(struct wh_holding *h, const uint32_t *edges, uint32_t count, st
     int status = hops ? wh_reader_open(h, &reader, error)
                       : wh_fail(error, WH_ESYSTEM, "no memory for a path of %u steps", count);
     for (uint32_t i = 0; i < count && status == 0; i++) {
-        const struct wh_heap_edge *e = &h->heap.edges[edges[i]];
+        const struct wh_heap_edge edge = wh_edges_get(&h->heap.edges, edges[i]), *e = &edge;
         struct wh_reading reading;
         char step[1024];
         status = wh_reader_read(reader, edges[i], before.type, before.elements, &reading, error);
@@ -163,13 +164,13 @@ int wh_card_hops(struct wh_holding *h, const uint32_t *edges, uint32_t count, st
 
 int wh_card_reference(struct wh_holding *h, uint32_t edge, struct wh_hop *ret,
                       struct wh_error *error) {
-    const struct wh_heap_edge *e = &h->heap.edges[edge];
+    struct wh_heap_edge e = wh_edges_get(&h->heap.edges, edge);
     *ret = (struct wh_hop){0};
-    fill(h, e, ret);
-    ret->source = source_text(h, e, edge);
+    fill(h, &e, ret);
+    ret->source = source_text(h, &e, edge);
     ret->text = ret->step = "";
-    if (!(e->from & WH_FROM_ROOT) && h->paths.row_of[e->from] != WH_PATH_NONE)
-        ret->text = h->paths.rows[h->paths.row_of[e->from]].text;
+    if (!(e.from & WH_FROM_ROOT) && h->paths.row_of[e.from] != WH_PATH_NONE)
+        ret->text = h->paths.rows[h->paths.row_of[e.from]].text;
     return ret->source ? 0 : wh_fail(error, WH_ESYSTEM, "no memory for a reference");
 }
 

@@ -28,53 +28,6 @@ static int load_row(struct wh_holding *h, struct wh_error *error) {
     return status < 0 ? status : 0;
 }
 
-static int by_birth(const void *a, const void *b, void *nodes) {
-    const struct wh_heap_node *x = (struct wh_heap_node *)nodes + *(const uint32_t *)a;
-    const struct wh_heap_node *y = (struct wh_heap_node *)nodes + *(const uint32_t *)b;
-    if (x->alloc_order != y->alloc_order)
-        return x->alloc_order < y->alloc_order ? -1 : 1;
-    return x->allocation_id < y->allocation_id ? -1 : x->allocation_id > y->allocation_id;
-}
-
-/* Blocks by birth. alloc_order is a rank, so a block's place is known without comparing; only a
- * file that somebody else wrote needs the sort. */
-static void order_by_birth(struct wh_holding *h) {
-    uint32_t blocks = h->heap.node_count, placed = 0;
-    memset(h->order, 0xff, blocks * sizeof(*h->order));
-    for (; placed < blocks; placed++) {
-        uint32_t rank = h->heap.nodes[placed].alloc_order;
-        if (rank >= blocks || h->order[rank] != UINT32_MAX)
-            break;
-        h->order[rank] = placed;
-    }
-    if (placed == blocks)
-        return;
-    for (uint32_t i = 0; i < blocks; i++)
-        h->order[i] = i;
-    qsort_r(h->order, blocks, sizeof(*h->order), by_birth, h->heap.nodes);
-}
-
-/* Blocks by birth and each block's slice of the edges, which are sorted by source. */
-static int index_heap(struct wh_holding *h, struct wh_error *error) {
-    uint32_t blocks = h->heap.node_count;
-    h->order = malloc((blocks ? blocks : 1) * sizeof(*h->order));
-    h->first_edge = calloc((size_t)blocks + 1, sizeof(*h->first_edge));
-    if (!h->order || !h->first_edge)
-        return wh_fail(error, WH_ESYSTEM, "no memory for %u blocks", blocks);
-    order_by_birth(h);
-    uint64_t edge = 0;
-    for (uint32_t b = 0; b < blocks; b++) {
-        h->first_edge[b] = edge;
-        while (edge < h->heap.edge_count && h->heap.edges[edge].from == b)
-            edge++;
-    }
-    h->first_edge[blocks] = edge;
-    if (edge < h->heap.edge_count && !(h->heap.edges[edge].from & WH_FROM_ROOT))
-        return wh_fail(error, WH_EINPUT, "the edges of snapshot %lld are not sorted",
-                       (long long)h->snapshot_id);
-    return 0;
-}
-
 static int solve(struct wh_holding *h, struct wh_error *error) {
     int status = wh_runtime_adopt(&h->heap, h->frames, error);
     if (status == 0)
@@ -88,8 +41,11 @@ static int solve(struct wh_holding *h, struct wh_error *error) {
     h->input = (struct wh_graph_input){&h->heap, h->variables.graph, h->variables.count,
                                        h->variables.edge_variable};
     status = wh_graph_solve(&h->input, &h->graph, error);
+    h->order = malloc((h->heap.node_count + 1ul) * sizeof(*h->order));
+    if (status == 0 && !h->order)
+        status = wh_fail(error, WH_ESYSTEM, "no memory for %u blocks", h->heap.node_count);
     if (status == 0)
-        status = index_heap(h, error);
+        wh_heap_order(&h->heap, h->order);
     if (status == 0)
         status = wh_paths_build(h, error);
     if (status == 0)
@@ -134,7 +90,6 @@ void wh_holding_close(struct wh_holding *h) {
     wh_map_release(&h->shares);
     free(h->share_names);
     free(h->order);
-    free(h->first_edge);
     free(h);
 }
 
@@ -143,18 +98,6 @@ const char *wh_holding_creator(const struct wh_holding *h, uint32_t block) {
         return WH_NOT_SAMPLED;
     const char *creator = wh_frames_creator(h->frames, h->heap.nodes[block].stack_id);
     return creator ? creator : "?";
-}
-
-int wh_holding_kept(const struct wh_holding *h, uint64_t edge) {
-    const struct wh_heap_edge *e = &h->heap.edges[edge];
-    uint32_t from = e->from;
-    if (e->edge_class == WH_EDGE_SUSPECT || from == e->to)
-        return 0;
-    if (from & WH_FROM_ROOT)
-        from = h->graph.blocks + h->variables.edge_variable[edge];
-    uint8_t worth =
-        e->edge_class < h->graph.strength[from] ? e->edge_class : h->graph.strength[from];
-    return worth >= h->graph.strength[e->to];
 }
 
 #define SHARE_NAMES 4

@@ -29,7 +29,6 @@ struct wh_holding {
     const char **share_names;
     uint32_t share_count;
     size_t share_room;
-    uint64_t *first_edge; /* per block (blocks + 1): its edges in heap.edges */
 };
 
 /* snapshot_id: a row of table snapshot. WH_ENOTFOUND: no such snapshot or it has no heap. */
@@ -59,8 +58,5 @@ const char *wh_holding_holder(struct wh_holding *h, uint32_t block);
  * NULL = none is near. */
 const char *wh_holding_nearest(struct wh_holding *h, const char *text);
 const char *wh_holding_nearest_creator(const struct wh_holding *h, const char *text);
-
-/* Is the edge part of the holder graph (as strong as its target)? */
-int wh_holding_kept(const struct wh_holding *h, uint64_t edge);
 
 #endif

@@ -198,7 +198,7 @@ static int place_block(struct builder *b, uint32_t block) {
                      .creator = wh_frames_creator_id(h->frames, node->stack_id),
                      .elements = reading.elements,
                      .creator_name = wh_holding_creator(h, block)};
-    if (!k.type && h->first_edge[block + 1] > h->first_edge[block] && node->size <= UNTYPED_SIZE)
+    if (!k.type && wh_edges_count_of(&h->heap.edges, block) && node->size <= UNTYPED_SIZE)
         k.size = (uint32_t)node->size;
     uint32_t variable = from ? from->variable : up - h->graph.blocks;
     return find_or_add(b, parent, &k, &reading, step, variable, &h->paths.node_of[block]);

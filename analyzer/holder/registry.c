@@ -43,12 +43,13 @@ static int is_link(const struct wh_heap_edge *e) {
 }
 
 static void find_links(struct lists *l, const struct wh_heap *heap) {
-    for (uint64_t i = 0; i < heap->edge_count; i++) {
-        const struct wh_heap_edge *e = &heap->edges[i];
+    struct wh_edge_walk w = {.edges = &heap->edges};
+    while (wh_edge_next(&w)) {
+        const struct wh_heap_edge *e = &w.edge;
         if (!is_link(e))
             continue;
         if (e->from & WH_FROM_ROOT)
-            l->root_edge[e->to] = (uint32_t)i;
+            l->root_edge[e->to] = (uint32_t)w.index;
         else if (e->from_offset == 0)
             l->next[e->from] = e->to;
         else if (e->from_offset == sizeof(uint64_t))
@@ -130,24 +131,28 @@ static int weaken(const struct lists *l, struct wh_heap_edge *e) {
  * would seem to be kept by whoever keeps one of them. A list of n has n - 1 links; the member that
  * the root refers to needs none. */
 static int weaken_all(const struct lists *l, struct wh_heap *heap, struct wh_error *error) {
-    struct wh_heap_edge *own = malloc((heap->node_count + 1ul) * sizeof(*own));
-    uint64_t kept = 0, count = 0;
-    if (!own)
-        return wh_fail(error, WH_ESYSTEM, "no memory for the lists of %u blocks", heap->node_count);
-    for (uint32_t b = 0; b < heap->node_count; b++) {
+    struct wh_edges left;
+    int status = wh_edges_open(&left, heap->node_count, NULL, heap->edges.count, error);
+    struct wh_edge_walk w = {.edges = &heap->edges};
+    while (status == 0 && wh_edge_next(&w))
+        if (!weaken(l, &w.edge))
+            status = wh_edges_add(&left, &w.edge, error);
+    for (uint32_t b = 0; b < heap->node_count && status == 0; b++) {
         if (l->head[b] == NONE || l->root_edge[b] != NONE)
             continue;
-        own[count] = heap->edges[l->head[b]];
-        own[count].to = b;
-        own[count].edge_class = WH_EDGE_TAGGED;
-        own[count++].evidence = WH_EVIDENCE_REGISTRY;
+        struct wh_heap_edge own = wh_edges_get(&heap->edges, l->head[b]);
+        own.to = b;
+        own.edge_class = WH_EDGE_TAGGED;
+        own.evidence = WH_EVIDENCE_REGISTRY;
+        status = wh_edges_add(&left, &own, error);
     }
-    for (uint64_t i = 0; i < heap->edge_count; i++)
-        if (!weaken(l, &heap->edges[i]))
-            heap->edges[kept++] = heap->edges[i];
-    memcpy(heap->edges + kept, own, count * sizeof(*own));
-    heap->edge_count = kept + count;
-    free(own);
+    if (status < 0) {
+        wh_edges_release(&left);
+        return status;
+    }
+    wh_edges_finish(&left);
+    wh_edges_release(&heap->edges);
+    heap->edges = left;
     return 0;
 }
 

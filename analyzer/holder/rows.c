@@ -14,12 +14,13 @@ struct writer {
     const uint64_t *visible;
     const struct wh_acquirers *acquirers;
     enum wh_block_rows block_rows;
-    int64_t root_id, path_id; /* the first ones of this snapshot */
-    uint64_t at;              /* iterator */
-    uint32_t *per_block;      /* reference: rows written into each block, by strength */
-    uint32_t *by_allocation;  /* blocks in the order of table held's key */
-    uint32_t *variable_of;    /* per block: where its strongest path begins */
-    uint32_t *references;     /* per block: how many edges lead to it */
+    int64_t root_id, path_id;  /* the first ones of this snapshot */
+    uint64_t at;               /* iterator */
+    struct wh_edge_walk edges; /* likewise, of reference */
+    uint32_t *per_block;       /* reference: rows written into each block, by strength */
+    uint32_t *by_allocation;   /* blocks in the order of table held's key */
+    uint32_t *variable_of;     /* per block: where its strongest path begins */
+    uint32_t *references;      /* per block: how many edges lead to it */
     unsigned edge_class;
     int all_edges;
 };
@@ -142,13 +143,14 @@ static int next_held(void *arg, struct wh_cell *c) {
     return 1;
 }
 
-static void reference_cells(const struct writer *w, uint64_t edge, struct wh_cell *c) {
+static void reference_cells(const struct writer *w, struct wh_cell *c) {
     const struct wh_heap *heap = &w->h->heap;
-    const struct wh_heap_edge *e = &heap->edges[edge];
+    const struct wh_heap_edge *e = &w->edges.edge;
+    uint64_t edge = w->edges.index;
     wh_cell_int(&c[0], w->h->snapshot_id);
     uint64_t offset = e->from_offset;
     if (e->from & WH_FROM_ROOT) {
-        uint32_t variable = w->h->variables.edge_variable[edge];
+        uint32_t variable = wh_variables_of_edge(&w->h->variables, edge);
         const struct wh_holder_variable *v = &w->h->variables.items[variable];
         wh_cell_int(&c[2], w->root_id + variable);
         if (v->address)
@@ -162,7 +164,7 @@ static void reference_cells(const struct writer *w, uint64_t edge, struct wh_cel
     wh_cell_int(&c[6], e->edge_class);
     wh_cell_text(&c[7], wh_evidence_name(e->evidence));
     cell_size(&c[8], e->visible, 0);
-    wh_cell_int(&c[9], wh_holding_kept(w->h, edge));
+    wh_cell_int(&c[9], wh_graph_is_kept(&w->h->graph, edge));
 }
 
 /* With too many edges they are offered once per class, strongest first, and each block takes its
@@ -170,16 +172,15 @@ static void reference_cells(const struct writer *w, uint64_t edge, struct wh_cel
 static int next_reference(void *arg, struct wh_cell *c) {
     struct writer *w = arg;
     const struct wh_heap *heap = &w->h->heap;
-    for (;; w->at++) {
-        if (w->at >= heap->edge_count) {
+    for (;;) {
+        if (!wh_edge_next(&w->edges)) {
             if (w->all_edges || w->edge_class == 0)
                 return 0;
             w->edge_class--;
-            w->at = 0;
-            if (!heap->edge_count)
-                return 0;
+            w->edges = (struct wh_edge_walk){.edges = &heap->edges};
+            continue;
         }
-        const struct wh_heap_edge *e = &heap->edges[w->at];
+        const struct wh_heap_edge *e = &w->edges.edge;
         if (!heap->nodes[e->to].allocation_id || !has_rows(w, e->to))
             continue;
         if (w->all_edges)
@@ -189,7 +190,7 @@ static int next_reference(void *arg, struct wh_cell *c) {
             break;
         }
     }
-    reference_cells(w, w->at++, c);
+    reference_cells(w, c);
     return 1;
 }
 
@@ -345,7 +346,8 @@ int wh_rows_write(struct wh_holding *h, const struct wh_gap *gap, const uint64_t
                        .acquirers = acquirers,
                        .block_rows = block_rows,
                        .edge_class = WH_EDGE_TYPED,
-                       .all_edges = h->heap.edge_count <= WH_REFERENCE_ROWS_MAX};
+                       .edges = {.edges = &h->heap.edges},
+                       .all_edges = h->heap.edges.count <= WH_REFERENCE_ROWS_MAX};
     uint32_t blocks = h->graph.blocks ? h->graph.blocks : 1;
     w.per_block = w.all_edges ? NULL : calloc(blocks, sizeof(*w.per_block));
     w.by_allocation = malloc(blocks * sizeof(*w.by_allocation));
@@ -357,8 +359,8 @@ int wh_rows_write(struct wh_holding *h, const struct wh_gap *gap, const uint64_t
     if (status == 0) {
         order_blocks(&w);
         find_variables(&h->graph, w.variable_of);
-        for (uint64_t e = 0; e < h->heap.edge_count; e++)
-            w.references[h->heap.edges[e].to]++;
+        for (uint64_t e = 0; e < h->heap.edges.count; e++)
+            w.references[h->heap.edges.items[e].to]++;
         status = write_all(&w, error);
     }
     free(w.per_block);

@@ -226,8 +226,8 @@ static int mark_reachable(const struct wh_holding *h, unsigned char *marks,
             stack[top++] = b;
     while (top) {
         uint32_t from = stack[--top];
-        for (uint64_t e = h->first_edge[from]; e < h->first_edge[from + 1]; e++) {
-            const struct wh_heap_edge *edge = &h->heap.edges[e];
+        for (uint32_t e = h->heap.edges.first[from]; e < h->heap.edges.first[from + 1]; e++) {
+            const struct wh_edge *edge = &h->heap.edges.items[e];
             if (edge->edge_class == WH_EDGE_SUSPECT || marks[edge->to] ||
                 h->graph.lost_state[edge->to] == WH_LOST_NOT)
                 continue;

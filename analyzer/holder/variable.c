@@ -243,8 +243,7 @@ static struct wh_key key_of(const struct wh_heap_root *root, uint32_t root_index
     return (struct wh_key){kind_tid, v->address, 3};
 }
 
-static int add_slot(struct resolver *r, uint64_t edge, uint32_t *ret) {
-    const struct wh_heap_edge *e = &r->heap->edges[edge];
+static int add_slot(struct resolver *r, const struct wh_heap_edge *e, uint32_t *ret) {
     uint32_t root_index = e->from & ~WH_FROM_ROOT;
     const struct wh_heap_root *root = &r->heap->roots[root_index];
     struct wh_holder_variable v;
@@ -275,26 +274,28 @@ static int add_slot(struct resolver *r, uint64_t edge, uint32_t *ret) {
 
 static int add_slots(struct resolver *r) {
     uint32_t last_root = WH_GRAPH_NONE, last = WH_GRAPH_NONE;
-    for (uint64_t i = r->vars->first_root_edge; i < r->heap->edge_count; i++) {
-        const struct wh_heap_edge *e = &r->heap->edges[i];
+    struct wh_edge_walk w = {.edges = &r->heap->edges, .next = r->vars->first_root_edge};
+    while (wh_edge_next(&w)) {
+        const struct wh_heap_edge *e = &w.edge;
+        uint32_t *variable = &r->vars->edge_variable[w.index - r->vars->first_root_edge];
         uint32_t root_index = e->from & ~WH_FROM_ROOT;
         if (root_index >= r->heap->root_count || e->to >= r->heap->node_count)
             return wh_fail(r->error, WH_EINPUT, "edge %llu of the snapshot leads nowhere",
-                           (unsigned long long)i);
+                           (unsigned long long)w.index);
         const struct wh_heap_root *root = &r->heap->roots[root_index];
         if (last != WH_GRAPH_NONE && root_index == last_root && root->kind != WH_ROOT_STACK) {
             const struct wh_holder_variable *v = &r->vars->items[last];
             uint64_t slot = root->start + e->from_offset;
             if (v->is_named && slot >= v->address && slot - v->address < v->size) {
-                r->vars->edge_variable[i] = last;
+                *variable = last;
                 continue;
             }
         }
-        int status = add_slot(r, i, &last);
+        int status = add_slot(r, e, &last);
         if (status < 0)
             return status;
         last_root = root_index;
-        r->vars->edge_variable[i] = last;
+        *variable = last;
     }
     return 0;
 }
@@ -400,28 +401,31 @@ static void demote(const struct resolver *r, const struct wh_holder_variable *v,
 
 static int reorder_edges(struct resolver *r, const uint32_t *rank_of) {
     struct wh_variables *vars = r->vars;
-    uint64_t first = vars->first_root_edge, count = r->heap->edge_count - first;
+    uint64_t first = vars->first_root_edge, count = r->heap->edges.count - first;
     struct root_edge *edges = calloc(count ? count : 1, sizeof(*edges));
     if (!edges)
         return wh_fail(r->error, WH_ESYSTEM, "no memory for %llu root edges",
                        (unsigned long long)count);
-    for (uint64_t i = 0; i < count; i++) {
-        const struct wh_heap_edge *e = &r->heap->edges[first + i];
-        const struct wh_heap_root *root = &r->heap->roots[e->from & ~WH_FROM_ROOT];
-        edges[i] = (struct root_edge){*e, rank_of[vars->edge_variable[first + i]],
-                                      root->kind == WH_ROOT_STACK ? root->number : 0};
+    struct wh_edge_walk w = {.edges = &r->heap->edges, .next = first};
+    while (wh_edge_next(&w)) {
+        const struct wh_heap_root *root = &r->heap->roots[w.edge.from & ~WH_FROM_ROOT];
+        edges[w.index - first] =
+            (struct root_edge){w.edge, rank_of[wh_variables_of_edge(vars, w.index)],
+                               root->kind == WH_ROOT_STACK ? root->number : 0};
     }
     qsort(edges, count, sizeof(*edges), by_variable);
-    for (uint64_t i = 0; i < count; i++) {
+    wh_edges_drop_roots(&r->heap->edges);
+    int status = 0;
+    for (uint64_t i = 0; i < count && status == 0; i++) {
         struct wh_holder_variable *v = &vars->items[edges[i].variable];
-        r->heap->edges[first + i] = edges[i].edge;
-        vars->edge_variable[first + i] = edges[i].variable;
-        demote(r, v, &r->heap->edges[first + i]);
+        vars->edge_variable[i] = edges[i].variable;
+        demote(r, v, &edges[i].edge);
+        status = wh_edges_add(&r->heap->edges, &edges[i].edge, r->error);
         if (v->edge_count++ == 0)
             v->first_edge = first + i;
     }
     free(edges);
-    return 0;
+    return status;
 }
 
 /* Two variables of one name say which file (else module) they are from. */
@@ -471,14 +475,12 @@ int wh_variables_resolve(struct wh_heap *heap, struct wh_symbols *symbols, int64
                          .texts = texts,
                          .vars = ret,
                          .error = error};
+    ret->first_root_edge = wh_edges_of_roots(&heap->edges);
     ret->edge_variable =
-        calloc(heap->edge_count ? heap->edge_count : 1, sizeof(*ret->edge_variable));
+        calloc(heap->edges.count - ret->first_root_edge + 1, sizeof(*ret->edge_variable));
     if (!ret->edge_variable)
         return wh_fail(error, WH_ESYSTEM, "no memory for %llu edges",
-                       (unsigned long long)heap->edge_count);
-    while (ret->first_root_edge < heap->edge_count &&
-           !(heap->edges[ret->first_root_edge].from & WH_FROM_ROOT))
-        ret->edge_variable[ret->first_root_edge++] = WH_GRAPH_NONE;
+                       (unsigned long long)heap->edges.count);
     int status = add_slots(&r);
     uint32_t *rank_of = calloc(ret->count ? ret->count : 1, sizeof(*rank_of));
     if (!rank_of)
@@ -531,16 +533,16 @@ static int stack_slot(const struct wh_heap_root *root, uint64_t from_offset,
 int wh_variables_slot(const struct wh_variables *variables, const struct wh_heap *heap,
                       struct wh_symbols *symbols, int64_t process_id, int64_t at_ns,
                       struct wh_names *texts, uint64_t edge, struct wh_slot *ret) {
-    const struct wh_heap_edge *e = &heap->edges[edge];
-    const struct wh_heap_root *root = &heap->roots[e->from & ~WH_FROM_ROOT];
-    const struct wh_holder_variable *v = &variables->items[variables->edge_variable[edge]];
+    struct wh_heap_edge e = wh_edges_get(&heap->edges, edge);
+    const struct wh_heap_root *root = &heap->roots[e.from & ~WH_FROM_ROOT];
+    const struct wh_holder_variable *v = &variables->items[wh_variables_of_edge(variables, edge)];
     if (root->kind == WH_ROOT_STACK)
-        return stack_slot(root, e->from_offset, symbols, process_id, at_ns, texts, ret);
+        return stack_slot(root, e.from_offset, symbols, process_id, at_ns, texts, ret);
     *ret = (struct wh_slot){.text = v->name, .type = v->type, .size = v->size};
     if (root->kind == WH_ROOT_REGISTER || root->kind == WH_ROOT_TSD ||
         (v->kind == WH_ROOT_INFRA && !v->is_named))
         ret->is_whole = 1;
     else
-        ret->offset = root->start + e->from_offset - v->address;
+        ret->offset = root->start + e.from_offset - v->address;
     return 0;
 }

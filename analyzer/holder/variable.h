@@ -37,9 +37,14 @@ struct wh_variables {
     uint32_t count;
     size_t room;
     struct wh_graph_variable *graph; /* the same, as the graph wants it */
-    uint32_t *edge_variable;         /* per heap edge; WH_GRAPH_NONE for those between blocks */
+    uint32_t *edge_variable;         /* per root edge, see struct wh_graph_input */
     uint64_t first_root_edge;
 };
+
+/* The variable that an edge from a root belongs to. */
+static inline uint32_t wh_variables_of_edge(const struct wh_variables *variables, uint64_t edge) {
+    return variables->edge_variable[edge - variables->first_root_edge];
+}
 
 /* A word in a root: what a path through it begins with. */
 struct wh_slot {

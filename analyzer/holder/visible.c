@@ -18,30 +18,33 @@ static int by_start(const void *a, const void *b) {
 
 /* 0 edges seen, 1 all of them with a length, 2 one without. */
 static uint64_t mark(const struct wh_holding *h, uint8_t *state) {
+    const struct wh_edges *edges = &h->heap.edges;
     uint64_t count = 0;
-    for (uint64_t i = 0; i < h->heap.edge_count; i++) {
-        const struct wh_heap_edge *e = &h->heap.edges[i];
-        if (!wh_holding_kept(h, i))
+    for (uint64_t i = 0; i < edges->count; i++) {
+        uint32_t to = edges->items[i].to;
+        if (!wh_graph_is_kept(&h->graph, i))
             continue;
         count++;
-        if (!e->visible)
-            state[e->to] = 2;
-        else if (state[e->to] == 0)
-            state[e->to] = 1;
+        if (!edges->items[i].is_wide || !wh_edges_wide(edges, i)->visible)
+            state[to] = 2;
+        else if (state[to] == 0)
+            state[to] = 1;
     }
     return count;
 }
 
 static uint64_t collect(const struct wh_holding *h, const uint8_t *state, struct range *ranges) {
     uint64_t count = 0;
-    for (uint64_t i = 0; i < h->heap.edge_count; i++) {
-        const struct wh_heap_edge *e = &h->heap.edges[i];
-        if (state[e->to] != 1 || !wh_holding_kept(h, i))
+    const struct wh_edges *edges = &h->heap.edges;
+    for (uint64_t i = 0; i < edges->count; i++) {
+        uint32_t to = edges->items[i].to;
+        if (state[to] != 1 || !wh_graph_is_kept(&h->graph, i))
             continue;
-        uint64_t size = h->heap.nodes[e->to].size;
+        const struct wh_edge_wide *e = wh_edges_wide(edges, i);
+        uint64_t size = h->heap.nodes[to].size;
         uint64_t start = e->to_offset < size ? e->to_offset : size;
         uint64_t length = e->visible < size - start ? e->visible : size - start;
-        ranges[count++] = (struct range){e->to, start, start + length};
+        ranges[count++] = (struct range){to, start, start + length};
     }
     return count;
 }

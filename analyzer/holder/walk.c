@@ -73,13 +73,13 @@ static uint64_t gcd(uint64_t a, uint64_t b) {
 static uint64_t measure_stride(const struct wh_holding *h, uint64_t first, uint64_t end,
                                uint32_t creator) {
     uint64_t stride = 0, previous = 0, count = 0;
-    for (uint64_t i = first; i < end; i++) {
-        const struct wh_heap_edge *e = &h->heap.edges[i];
-        if (creator_of(h, e->to) != creator)
+    struct wh_edge_walk w = {.edges = &h->heap.edges, .next = first};
+    while (w.next < end && wh_edge_next(&w)) {
+        if (creator_of(h, w.edge.to) != creator)
             continue;
-        uint64_t at = e->from_offset;
-        if (e->from & WH_FROM_ROOT)
-            at += h->heap.roots[e->from & ~WH_FROM_ROOT].start;
+        uint64_t at = w.edge.from_offset;
+        if (w.edge.from & WH_FROM_ROOT)
+            at += h->heap.roots[w.edge.from & ~WH_FROM_ROOT].start;
         if (count++ && at > previous)
             stride = gcd(stride, at - previous);
         previous = at;
@@ -87,19 +87,19 @@ static uint64_t measure_stride(const struct wh_holding *h, uint64_t first, uint6
     return count >= LIKE_SLOTS_MIN ? stride : 0;
 }
 
-static int stride_of(struct wh_reader *r, uint32_t edge, uint64_t *ret, struct wh_error *error) {
+static int stride_of(struct wh_reader *r, uint32_t edge, const struct wh_heap_edge *e,
+                     uint64_t *ret, struct wh_error *error) {
     const struct wh_holding *h = r->h;
-    const struct wh_heap_edge *e = &h->heap.edges[edge];
     uint64_t first, end, source;
     if (e->from & WH_FROM_ROOT) {
-        uint32_t variable = h->variables.edge_variable[edge];
+        uint32_t variable = wh_variables_of_edge(&h->variables, edge);
         const struct wh_holder_variable *v = &h->variables.items[variable];
         first = v->first_edge;
         end = first + v->edge_count;
         source = (uint64_t)h->heap.node_count + variable;
     } else {
-        first = h->first_edge[e->from];
-        end = h->first_edge[e->from + 1];
+        first = h->heap.edges.first[e->from];
+        end = h->heap.edges.first[e->from + 1];
         source = e->from;
     }
     *ret = 0;
@@ -130,11 +130,11 @@ static int stride_of(struct wh_reader *r, uint32_t edge, uint64_t *ret, struct w
  * where t has a pointer, and what that pointer is said to point to must fit into the block it leads
  * to. */
 static int fits(const struct wh_holding *h, uint32_t block, const struct wh_type *t) {
-    uint64_t size = h->heap.nodes[block].size, end = h->first_edge[block + 1];
-    if (end - h->first_edge[block] > FITS_EDGES)
-        end = h->first_edge[block] + FITS_EDGES;
-    for (uint64_t i = h->first_edge[block]; i < end; i++) {
-        const struct wh_heap_edge *e = &h->heap.edges[i];
+    const struct wh_edges *edges = &h->heap.edges;
+    uint64_t size = h->heap.nodes[block].size;
+    uint32_t first = edges->first[block], count = wh_edges_count_of(edges, block);
+    for (uint32_t i = 0; i < count && i < FITS_EDGES; i++) {
+        const struct wh_heap_edge edge = wh_edges_get_of(edges, first + i, block), *e = &edge;
         struct wh_type_want want = {h->heap.nodes[e->to].size, e->to_offset, NULL};
         struct wh_type_field field;
         if (e->edge_class < WH_EDGE_INTERIOR)
@@ -153,7 +153,7 @@ static int guess_type(struct wh_reader *r, int64_t module, uint32_t block,
                       const struct wh_type **ret, struct wh_error *error) {
     struct wh_holding *h = r->h;
     *ret = NULL;
-    if (!module || !h->symbols || h->first_edge[block + 1] == h->first_edge[block])
+    if (!module || !h->symbols || !wh_edges_count_of(&h->heap.edges, block))
         return 0;
     struct wh_key key = {(uint64_t)module, creator_of(h, block), h->heap.nodes[block].size};
     uint32_t index = wh_map_find(&r->guesses, key);
@@ -182,7 +182,7 @@ static int guess_type(struct wh_reader *r, int64_t module, uint32_t block,
 static void target_type(const struct wh_holding *h, const struct wh_heap_edge *e,
                         const struct wh_type *pointee, int elements, struct wh_reading *ret) {
     uint64_t block = h->heap.nodes[e->to].size, size = pointee ? wh_type_size(pointee) : 0;
-    int has_references = h->first_edge[e->to + 1] > h->first_edge[e->to];
+    int has_references = wh_edges_count_of(&h->heap.edges, e->to) > 0;
     ret->type = NULL;
     ret->elements = 0;
     if (!size || (wh_type_kind(pointee) == WH_TYPE_SCALAR && has_references))
@@ -205,31 +205,31 @@ static void target_type(const struct wh_holding *h, const struct wh_heap_edge *e
 
 /* Module of the root that the edge's path begins at, 0 = none. Remembered for each block on the
  * way: a list of a million would be walked a million times. */
-static uint32_t module_of_edge(struct wh_reader *r, uint32_t edge) {
+static uint32_t module_of_edge(struct wh_reader *r, const struct wh_heap_edge *e) {
     const struct wh_holding *h = r->h;
-    uint32_t first = h->heap.edges[edge].from, v = first, module = 0;
-    while (!(v & WH_FROM_ROOT) && v < h->graph.blocks && r->modules[v] == MODULE_UNKNOWN) {
-        uint32_t up = h->graph.tree_edge[v];
-        v = up == WH_GRAPH_NONE ? WH_GRAPH_NONE & ~WH_FROM_ROOT : h->heap.edges[up].from;
+    const struct wh_graph *g = &h->graph;
+    uint32_t v = e->from, root = WH_GRAPH_NONE, module = 0;
+    while (!(v & WH_FROM_ROOT) && v < g->blocks && r->modules[v] == MODULE_UNKNOWN) {
+        uint32_t up = g->tree_edge[v];
+        if (up == WH_GRAPH_NONE) /* lost */
+            break;
+        if (g->tree_parent[v] >= g->blocks)
+            root = wh_edges_get(&h->heap.edges, up).from;
+        v = root == WH_GRAPH_NONE ? g->tree_parent[v] : root;
     }
     if (v & WH_FROM_ROOT)
         module = h->heap.roots[v & ~WH_FROM_ROOT].module;
-    else if (v < h->graph.blocks)
+    else if (r->modules[v] != MODULE_UNKNOWN)
         module = r->modules[v];
-    for (v = first; !(v & WH_FROM_ROOT) && v < h->graph.blocks && r->modules[v] == MODULE_UNKNOWN;
-         v = h->heap.edges[h->graph.tree_edge[v]].from) {
+    for (v = e->from; v < g->blocks && r->modules[v] == MODULE_UNKNOWN; v = g->tree_parent[v])
         r->modules[v] = module;
-        if (h->graph.tree_edge[v] == WH_GRAPH_NONE)
-            break;
-    }
     return module;
 }
 
-static int read_typed(struct wh_reader *r, uint32_t edge, const struct wh_type *type, uint64_t size,
-                      uint64_t offset, int elements, struct wh_reading *ret,
+static int read_typed(struct wh_reader *r, const struct wh_heap_edge *e, const struct wh_type *type,
+                      uint64_t size, uint64_t offset, int elements, struct wh_reading *ret,
                       struct wh_error *error) {
     const struct wh_holding *h = r->h;
-    const struct wh_heap_edge *e = &h->heap.edges[edge];
     struct wh_type_want want = {h->heap.nodes[e->to].size, e->to_offset, NULL};
     if (!type || wh_type_at(type, size, offset, elements != 0, &want, &ret->field) < 0 ||
         !ret->field.is_pointer)
@@ -241,20 +241,20 @@ static int read_typed(struct wh_reader *r, uint32_t edge, const struct wh_type *
     if (ret->elements && ret->field.is_slice)
         ret->elements = WH_ELEMENTS_SLICE;
     if (!ret->type && !ret->field.pointee && e->to_offset == 0)
-        return guess_type(r, module_of_edge(r, edge), e->to, &ret->type, error);
+        return guess_type(r, module_of_edge(r, e), e->to, &ret->type, error);
     return 0;
 }
 
-static int read_untyped(struct wh_reader *r, uint32_t edge, uint64_t offset, struct wh_reading *ret,
-                        struct wh_error *error) {
+static int read_untyped(struct wh_reader *r, uint32_t edge, const struct wh_heap_edge *e,
+                        uint64_t offset, struct wh_reading *ret, struct wh_error *error) {
     ret->offset = offset;
-    return ret->is_whole ? 0 : stride_of(r, edge, &ret->stride, error);
+    return ret->is_whole ? 0 : stride_of(r, edge, e, &ret->stride, error);
 }
 
 int wh_reader_read(struct wh_reader *r, uint32_t edge, const struct wh_type *type, int elements,
                    struct wh_reading *ret, struct wh_error *error) {
     struct wh_holding *h = r->h;
-    const struct wh_heap_edge *e = &h->heap.edges[edge];
+    const struct wh_heap_edge read = wh_edges_get(&h->heap.edges, edge), *e = &read;
     uint64_t size, offset = e->from_offset;
     *ret = (struct wh_reading){0};
     if (e->from & WH_FROM_ROOT) {
@@ -272,9 +272,9 @@ int wh_reader_read(struct wh_reader *r, uint32_t edge, const struct wh_type *typ
     } else {
         size = h->heap.nodes[e->from].size;
     }
-    int status = read_typed(r, edge, type, size, offset, elements, ret, error);
+    int status = read_typed(r, e, type, size, offset, elements, ret, error);
     if (status == 0 && !ret->is_typed)
-        status = read_untyped(r, edge, offset, ret, error);
+        status = read_untyped(r, edge, e, offset, ret, error);
     return status;
 }
 

@@ -49,10 +49,9 @@ static uint32_t mark_paths(struct question *q, const char *text) {
 }
 
 /* Does this reference, which no strongest path takes, read as the dropped path? */
-static int reads_as(struct question *q, struct wh_reader *reader, uint32_t edge, const char *text,
-                    int *ret) {
+static int reads_as(struct question *q, struct wh_reader *reader, uint32_t edge,
+                    const struct wh_heap_edge *e, const char *text, int *ret) {
     struct wh_holding *h = q->h;
-    const struct wh_heap_edge *e = &h->heap.edges[edge];
     const struct wh_path_node *from = NULL;
     struct wh_reading reading;
     char step[2048];
@@ -79,11 +78,13 @@ static int drop_edges(struct question *q, const char *text) {
     struct wh_holding *h = q->h;
     struct wh_reader *reader = NULL;
     int status = wh_reader_open(h, &reader, q->error);
-    for (uint64_t i = 0; i < h->heap.edge_count && status == 0; i++) {
-        uint32_t to = h->heap.edges[i].to, node = h->paths.node_of[to];
+    struct wh_edge_walk w = {.edges = &h->heap.edges};
+    while (status == 0 && wh_edge_next(&w)) {
+        uint64_t i = w.index;
+        uint32_t to = w.edge.to, node = h->paths.node_of[to];
         int drop = node != WH_PATH_NONE && q->target[node] && h->graph.tree_edge[to] == i;
-        if (!drop && h->heap.edges[i].edge_class != WH_EDGE_SUSPECT)
-            status = reads_as(q, reader, (uint32_t)i, text, &drop);
+        if (!drop && w.edge.edge_class != WH_EDGE_SUSPECT)
+            status = reads_as(q, reader, (uint32_t)i, &w.edge, text, &drop);
         if (drop && !q->edge[i]) {
             q->edge[i] = 1;
             q->answer->edges++;
@@ -151,9 +152,9 @@ static int add(struct question *q, struct sum *s, const char *name, uint64_t byt
 /* The graph without what is dropped, solved again: who keeps what stays. */
 static int solve_rest(struct question *q, struct wh_graph *rest) {
     struct wh_holding *h = q->h;
-    for (uint64_t i = 0; i < h->heap.edge_count; i++)
+    for (uint64_t i = 0; i < h->heap.edges.count; i++)
         if (q->edge[i])
-            h->heap.edges[i].edge_class = WH_EDGE_SUSPECT;
+            wh_edges_change(&h->heap.edges, i, WH_EDGE_SUSPECT, WH_EVIDENCE_NONE);
     for (uint32_t i = 0; i < h->variables.count; i++)
         if (q->variable[i])
             h->variables.graph[i].strength = 0;
@@ -209,7 +210,7 @@ int wh_whatif(struct wh_holding *h, const char *const *drops, uint32_t drop_coun
     struct question q = {.h = h, .answer = ret, .error = error};
     uint32_t nodes = h->paths.count ? h->paths.count : 1;
     q.variable = calloc(h->variables.count ? h->variables.count : 1, 1);
-    q.edge = calloc(h->heap.edge_count ? h->heap.edge_count : 1, 1);
+    q.edge = calloc(h->heap.edges.count + 1, 1);
     q.target = calloc(nodes, 1);
     q.source = calloc(nodes, 1);
     int status = q.variable && q.edge && q.target && q.source

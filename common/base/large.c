@@ -1,7 +1,8 @@
-/* wh_large_alloc(): alignment to a huge page, then advice. Memory that is never touched is never
+/* Alignment to a huge page, then advice. Memory that is never touched is never
  * there, so generous rooms cost nothing. */
 #include "base/large.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -16,4 +17,11 @@ void *wh_large_alloc(size_t bytes) {
     if (memory)
         (void)madvise(memory, bytes & ~(HUGE_BYTES - 1), MADV_HUGEPAGE);
     return memory;
+}
+
+void wh_large_trim(void *memory, size_t bytes, size_t room) {
+    uintptr_t from = ((uintptr_t)memory + bytes + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1);
+    uintptr_t end = ((uintptr_t)memory + room) & ~(HUGE_BYTES - 1);
+    if (memory && room >= LARGE_BYTES && end > from)
+        (void)madvise((void *)from, end - from, MADV_DONTNEED);
 }

@@ -8,4 +8,8 @@
 /* Uninitialized memory, freed with free(). NULL = no memory. */
 void *wh_large_alloc(size_t bytes);
 
+/* Of `room` bytes only the first `bytes` are needed from now on: the pages behind them are given
+ * back. They may be written again. */
+void wh_large_trim(void *memory, size_t bytes, size_t room);
+
 #endif

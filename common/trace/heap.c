@@ -79,7 +79,9 @@ static uint64_t unzigzag(uint64_t v) {
     return v >> 1 ^ (0 - (v & 1));
 }
 
-/* Blocks refer to blocks nearby: the target as seen from the source. */
+/* Columns of edges are those of a slice written out as struct wh_heap_edge.
+ *
+ * Blocks refer to blocks nearby: the target as seen from the source. */
 static void load_edge_to(const void *items, uint64_t first, uint64_t count, uint64_t *values) {
     const struct wh_heap_edge *e = (const struct wh_heap_edge *)items + first;
     for (uint64_t i = 0; i < count; i++)
@@ -161,7 +163,7 @@ static const struct {
 void wh_heap_release(struct wh_heap *heap) {
     free(heap->nodes);
     free(heap->roots);
-    free(heap->edges);
+    wh_edges_release(&heap->edges);
     free(heap->texts);
     *heap = (struct wh_heap){0};
 }
@@ -173,7 +175,7 @@ static uint64_t part_count(const struct wh_heap *heap, enum wh_heap_part part) {
     case WH_HEAP_ROOTS:
         return heap->root_count;
     case WH_HEAP_EDGES:
-        return heap->edge_count;
+        return heap->edges.count;
     case WH_HEAP_TEXTS:
         return heap->texts_bytes;
     }
@@ -187,7 +189,7 @@ static const unsigned char *part_items(const struct wh_heap *heap, enum wh_heap_
     case WH_HEAP_ROOTS:
         return (const unsigned char *)heap->roots;
     case WH_HEAP_EDGES:
-        return (const unsigned char *)heap->edges;
+        break; /* not kept as items */
     case WH_HEAP_TEXTS:
         return (const unsigned char *)heap->texts;
     }
@@ -251,29 +253,43 @@ static unsigned char *pack_column(unsigned char *p, const struct column *column,
     return p;
 }
 
+static struct wh_heap_edge *write_out(const struct wh_heap *heap, uint64_t first, uint64_t count) {
+    struct wh_heap_edge *edges = malloc((count + 1) * sizeof *edges), *to = edges;
+    struct wh_edge_walk w = {.edges = &heap->edges, .next = first};
+    while (edges && count-- && wh_edge_next(&w))
+        *to++ = w.edge;
+    return edges;
+}
+
 int wh_heap_pack(const struct wh_heap *heap, enum wh_heap_part part, uint64_t first, uint64_t count,
                  unsigned char **ret_data, size_t *ret_bytes, struct wh_error *error) {
     uint64_t have = part_count(heap, part);
     if ((unsigned)part > WH_HEAP_TEXTS || count > WH_HEAP_SLICE || first > have ||
         count > have - first)
         return wh_fail(error, WH_EUSAGE, "slice of a heap outside its bounds");
-    const unsigned char *items = part_items(heap, part);
     if (part == WH_HEAP_TEXTS) {
         unsigned char *copy = malloc(count ? count : 1);
         if (!copy)
             return wh_fail(error, WH_ESYSTEM, "out of memory");
         if (count)
-            memcpy(copy, items + first, count);
+            memcpy(copy, heap->texts + first, count);
         *ret_data = copy;
         *ret_bytes = count;
         return WH_OK;
     }
     size_t bound = 1 + count * VARINT_MAX * parts[part].column_count;
     unsigned char *data = malloc(bound), *p = data;
-    if (!data)
+    struct wh_heap_edge *edges = part == WH_HEAP_EDGES ? write_out(heap, first, count) : NULL;
+    if (!data || (part == WH_HEAP_EDGES && !edges)) {
+        free(data);
+        free(edges);
         return wh_fail(error, WH_ESYSTEM, "out of memory");
+    }
+    const void *items =
+        edges ? (void *)edges : part_items(heap, part) + first * parts[part].item_bytes;
     for (size_t c = 0; c < parts[part].column_count; c++)
-        p = pack_column(p, &parts[part].columns[c], items + first * parts[part].item_bytes, count);
+        p = pack_column(p, &parts[part].columns[c], items, count);
+    free(edges);
     *ret_data = data;
     *ret_bytes = (size_t)(p - data);
     return WH_OK;
@@ -337,8 +353,6 @@ static void set_items(struct wh_heap *heap, enum wh_heap_part part, void *items)
         heap->nodes = items;
     else if (part == WH_HEAP_ROOTS)
         heap->roots = items;
-    else if (part == WH_HEAP_EDGES)
-        heap->edges = items;
     else
         heap->texts = items;
 }
@@ -349,7 +363,9 @@ static size_t item_bytes(enum wh_heap_part part) {
 
 int wh_heap_reserve(struct wh_heap *heap, enum wh_heap_part part, uint64_t count,
                     struct wh_error *error) {
-    if (part_items(heap, part) || !count)
+    if (part == WH_HEAP_EDGES && !heap->edges.items)
+        heap->room[part] = count; /* made when the nodes are known */
+    if (part == WH_HEAP_EDGES || part_items(heap, part) || !count)
         return WH_OK;
     void *items = count > SIZE_MAX / 64 ? NULL : wh_large_alloc(count * item_bytes(part));
     if (!items)
@@ -378,10 +394,33 @@ static void count_part(struct wh_heap *heap, enum wh_heap_part part, uint64_t co
         heap->node_count += (uint32_t)count;
     else if (part == WH_HEAP_ROOTS)
         heap->root_count += (uint32_t)count;
-    else if (part == WH_HEAP_EDGES)
-        heap->edge_count += count;
     else
         heap->texts_bytes += (uint32_t)count;
+}
+
+/* False = the bytes are no such slice. */
+static bool unpack_columns(enum wh_heap_part part, const unsigned char *data, size_t bytes,
+                           void *items, uint64_t count) {
+    const unsigned char *p = data, *end = data + bytes;
+    for (size_t c = 0; c < parts[part].column_count && p; c++)
+        p = unpack_column(p, end, &parts[part].columns[c], items, count);
+    return p == end;
+}
+
+static int unpack_edges(struct wh_heap *heap, uint64_t count, const unsigned char *data,
+                        size_t bytes, struct wh_error *error) {
+    struct wh_heap_edge *edges = malloc(count * sizeof *edges);
+    int rc = WH_OK;
+    if (!edges)
+        return wh_fail(error, WH_ESYSTEM, "out of memory");
+    if (!unpack_columns(WH_HEAP_EDGES, data, bytes, edges, count))
+        rc = wh_fail(error, WH_EINPUT, "damaged snapshot: a slice of edges does not decode");
+    else if (!heap->edges.items)
+        rc = wh_edges_open(&heap->edges, heap->node_count, NULL, heap->room[WH_HEAP_EDGES], error);
+    for (uint64_t i = 0; i < count && rc == WH_OK; i++)
+        rc = wh_edges_add(&heap->edges, &edges[i], error);
+    free(edges);
+    return rc;
 }
 
 int wh_heap_unpack(struct wh_heap *heap, enum wh_heap_part part, uint64_t count,
@@ -395,24 +434,23 @@ int wh_heap_unpack(struct wh_heap *heap, enum wh_heap_part part, uint64_t count,
         return wh_fail(error, WH_EINPUT, "damaged snapshot: a slice is too short");
     if (part != WH_HEAP_EDGES && part_count(heap, part) + count >= WH_FROM_ROOT)
         return wh_fail(error, WH_EINPUT, "damaged snapshot: too many items");
+    if (part == WH_HEAP_NODES && heap->edges.items)
+        return wh_fail(error, WH_EINPUT, "damaged snapshot: nodes behind edges");
     if (count == 0)
         return bytes == 0 ? WH_OK
                           : wh_fail(error, WH_EINPUT, "damaged snapshot: bytes after a slice");
+    if (part == WH_HEAP_EDGES)
+        return unpack_edges(heap, count, data, bytes, error);
     unsigned char *items = grow_part(heap, part, count);
     if (!items)
         return wh_fail(error, WH_ESYSTEM, "out of memory");
     if (part == WH_HEAP_ROOTS)
-        memset(items, 0, count * sizeof(struct wh_heap_root)); /* the others have no padding */
-    if (part == WH_HEAP_TEXTS) {
+        memset(items, 0, count * sizeof(struct wh_heap_root)); /* nodes have no padding */
+    if (part == WH_HEAP_TEXTS)
         memcpy(items, data, count);
-    } else {
-        const unsigned char *p = data, *end = data + bytes;
-        for (size_t c = 0; c < parts[part].column_count && p; c++)
-            p = unpack_column(p, end, &parts[part].columns[c], items, count);
-        if (p != end)
-            return wh_fail(error, WH_EINPUT, "damaged snapshot: a slice of %s does not decode",
-                           parts[part].name);
-    }
+    else if (!unpack_columns(part, data, bytes, items, count))
+        return wh_fail(error, WH_EINPUT, "damaged snapshot: a slice of %s does not decode",
+                       parts[part].name);
     count_part(heap, part, count);
     return WH_OK;
 }
@@ -427,9 +465,9 @@ struct id_word {
     uint32_t before; /* ids below the word's first */
 };
 
-/* Ranks by a bitmap over the range of ids: one bit an allocation, which stays in the cache where a
- * sort would stream. False where ids are too far apart, or not unique. */
-static bool rank_births(struct wh_heap_node *nodes, uint32_t count) {
+/* By a bitmap over the range of ids: one bit an allocation, which stays in the cache where a sort
+ * would stream. False where ids are too far apart, or not unique. */
+static bool order_close_ids(const struct wh_heap_node *nodes, uint32_t count, uint32_t *order) {
     uint64_t low = UINT64_MAX, high = 0;
     for (uint32_t i = 0; i < count; i++) {
         low = nodes[i].allocation_id < low ? nodes[i].allocation_id : low;
@@ -452,33 +490,31 @@ static bool rank_births(struct wh_heap_node *nodes, uint32_t count) {
     for (uint32_t i = 0; i < count && sum == count; i++) {
         uint64_t id = nodes[i].allocation_id - low;
         uint64_t earlier = words[id / 64].bits & ((1ull << (id % 64)) - 1);
-        nodes[i].alloc_order = words[id / 64].before + (uint32_t)__builtin_popcountll(earlier);
+        order[words[id / 64].before + (uint32_t)__builtin_popcountll(earlier)] = i;
     }
     free(words);
     return sum == count;
 }
 
-static int by_id(const void *a, const void *b, void *nodes) {
+static int by_birth(const void *a, const void *b, void *nodes) {
     uint32_t i = *(const uint32_t *)a, k = *(const uint32_t *)b;
     uint64_t x = ((const struct wh_heap_node *)nodes)[i].allocation_id;
     uint64_t y = ((const struct wh_heap_node *)nodes)[k].allocation_id;
     return x != y ? (x < y ? -1 : 1) : (i > k) - (i < k);
 }
 
-int wh_heap_number_births(struct wh_heap *heap, struct wh_error *error) {
+void wh_heap_order(const struct wh_heap *heap, uint32_t *order) {
     uint32_t count = heap->node_count;
-    if (count == 0 || rank_births(heap->nodes, count))
-        return WH_OK;
-    uint32_t *order = malloc(count * sizeof *order);
-    if (!order)
-        return wh_fail(error, WH_ESYSTEM, "out of memory");
+    if (count == 0 || order_close_ids(heap->nodes, count, order))
+        return;
     for (uint32_t i = 0; i < count; i++)
         order[i] = i;
-    qsort_r(order, count, sizeof *order, by_id, heap->nodes);
-    for (uint32_t i = 0; i < count; i++)
-        heap->nodes[order[i]].alloc_order = i;
-    free(order);
-    return WH_OK;
+    wh_heap_sort_births(heap, order, count);
+}
+
+void wh_heap_sort_births(const struct wh_heap *heap, uint32_t *blocks, uint32_t count) {
+    if (count)
+        qsort_r(blocks, count, sizeof *blocks, by_birth, heap->nodes);
 }
 
 /* --- checking
@@ -518,16 +554,16 @@ static const char *check_roots(const struct wh_heap *heap) {
 }
 
 static const char *check_edges(const struct wh_heap *heap) {
-    for (uint64_t i = 0; i < heap->edge_count; i++) {
-        const struct wh_heap_edge *e = &heap->edges[i];
-        uint32_t from = e->from & ~WH_FROM_ROOT;
-        if (from >= (e->from & WH_FROM_ROOT ? heap->root_count : heap->node_count) ||
+    struct wh_heap_edge before = {0};
+    for (struct wh_edge_walk w = {.edges = &heap->edges}; wh_edge_next(&w); before = w.edge) {
+        const struct wh_heap_edge *e = &w.edge;
+        if (((e->from & WH_FROM_ROOT) && (e->from & ~WH_FROM_ROOT) >= heap->root_count) ||
             e->to >= heap->node_count)
             return "an edge from or to nowhere";
         if (e->edge_class > WH_EDGE_TYPED || e->evidence > WH_EVIDENCE_OR_END)
             return "an edge of unknown class";
-        if (i &&
-            (e[-1].from > e->from || (e[-1].from == e->from && e[-1].from_offset > e->from_offset)))
+        if (w.index && (before.from > e->from ||
+                        (before.from == e->from && before.from_offset > e->from_offset)))
             return "edges out of order";
     }
     return NULL;

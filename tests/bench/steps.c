@@ -113,15 +113,14 @@ static void must(int status, const struct wh_error *error) {
 /* --- the steps --- */
 
 static void solve(const struct wh_heap *heap, struct wh_error *error) {
-    uint32_t *edge_variable = malloc((heap->edge_count + 1) * sizeof *edge_variable), count = 0;
-    struct wh_graph_variable *variables = malloc((heap->edge_count + 1) * sizeof *variables);
+    uint64_t roots = wh_edges_of_roots(&heap->edges), slots = heap->edges.count - roots;
+    uint32_t *edge_variable = malloc((slots + 1) * sizeof *edge_variable), count = 0;
+    struct wh_graph_variable *variables = malloc((slots + 1) * sizeof *variables);
     struct wh_graph graph;
     if (!edge_variable || !variables)
         must(wh_fail(error, WH_ESYSTEM, "out of memory"), error);
-    for (uint64_t i = 0; i < heap->edge_count; i++) {
-        if (!(heap->edges[i].from & WH_FROM_ROOT))
-            continue;
-        uint8_t kind = heap->roots[heap->edges[i].from & ~WH_FROM_ROOT].kind;
+    for (uint64_t i = 0; i < slots; i++) {
+        uint8_t kind = heap->roots[heap->edges.root[i]].kind;
         variables[count] = (struct wh_graph_variable){kind == WH_ROOT_GLOBAL ? 5 : 1, 0};
         edge_variable[i] = count++;
     }
@@ -188,8 +187,8 @@ int main(int argc, char **argv) {
            (double)figures.fork_ns / 1e6, (double)board->plain_fork_ns / 1e6,
            (double)figures.pause_ns / (double)(figures.stop_ns + board->plain_fork_ns));
     printf("scan GB/s %.2f M edges/s %.1f M blocks/s %.1f of CPU; %llu edges\n",
-           (double)figures.image_bytes / 1e9 / scan_cpu, (double)heap.edge_count / 1e6 / scan_cpu,
-           (double)heap.node_count / 1e6 / scan_cpu, (unsigned long long)heap.edge_count);
+           (double)figures.image_bytes / 1e9 / scan_cpu, (double)heap.edges.count / 1e6 / scan_cpu,
+           (double)heap.node_count / 1e6 / scan_cpu, (unsigned long long)heap.edges.count);
 
     char path[] = "/tmp/steps-XXXXXX";
     struct wh_store *store;

@@ -25,7 +25,6 @@
 #define HAND_BLOCKS 512
 #define HAND_ROOTS  32
 #define HAND_STACKS 32
-#define HAND_EDGES  4096
 
 struct hand_block {
     const char *memory;
@@ -128,8 +127,7 @@ static inline void hand_scan(const struct hand *h, struct wh_heap *heap, uint32_
             for (uint32_t s = 0; s < h->weaks; s++)
                 if (h->weak[s] == memory + at)
                     e.edge_class = WH_EDGE_SUSPECT;
-            assert_true(heap->edge_count < HAND_EDGES);
-            heap->edges[heap->edge_count++] = e;
+            assert_int_equal(wh_edges_add(&heap->edges, &e, NULL), 0);
         }
     }
 }
@@ -138,7 +136,7 @@ static inline void hand_heap(struct hand *h, struct wh_heap *heap) {
     *heap = (struct wh_heap){.node_count = h->blocks, .root_count = h->roots};
     heap->nodes = calloc(h->blocks + 1, sizeof(*heap->nodes));
     heap->roots = calloc(h->roots + 1, sizeof(*heap->roots));
-    heap->edges = calloc(HAND_EDGES, sizeof(*heap->edges));
+    assert_int_equal(wh_edges_open(&heap->edges, h->blocks, NULL, 0, NULL), 0);
     heap->texts = calloc(1, 1);
     heap->texts_bytes = 1;
     qsort(h->block, h->blocks, sizeof(*h->block), hand_by_address);
@@ -147,13 +145,13 @@ static inline void hand_heap(struct hand *h, struct wh_heap *heap) {
             (struct wh_heap_node){.address = (uintptr_t)h->block[i].memory & WH_ADDRESS_MASK,
                                   .size = h->block[i].size,
                                   .allocation_id = h->block[i].order + 1,
-                                  .stack_id = h->block[i].stack,
-                                  .alloc_order = h->block[i].order};
+                                  .stack_id = h->block[i].stack};
     memcpy(heap->roots, h->root, h->roots * sizeof(*heap->roots));
     for (uint32_t i = 0; i < h->blocks; i++)
         hand_scan(h, heap, i, h->block[i].memory, h->block[i].size);
     for (uint32_t i = 0; i < h->roots; i++)
         hand_scan(h, heap, i | WH_FROM_ROOT, h->root_memory[i], h->root[i].end - h->root[i].start);
+    wh_edges_finish(&heap->edges);
 }
 
 static inline void hand_exec(struct wh_store *store, const char *sql) {

@@ -93,33 +93,37 @@ static void sketch_heap(const struct sketch *s, struct prepared *p) {
     struct wh_heap *h = &p->heap;
     h->node_count = s->blocks;
     h->root_count = s->vars;
-    h->edge_count = s->edges;
     h->nodes = calloc(s->blocks + 1, sizeof(*h->nodes));
     h->roots = calloc(s->vars + 1, sizeof(*h->roots));
-    h->edges = calloc(s->edges + 1, sizeof(*h->edges));
+    struct wh_heap_edge edges[MAX_EDGES];
     p->edge_variable = calloc(s->edges + 1, sizeof(*p->edge_variable));
     for (uint32_t i = 0; i < s->blocks; i++) {
         struct wh_heap_node *n = &h->nodes[s->place[i]];
         n->address = 0x10000 + s->place[i] * 0x1000;
         n->size = s->size[i];
         n->allocation_id = i + 1;
-        n->alloc_order = i;
     }
     for (uint32_t i = 0; i < s->edges; i++) {
         const struct sketch_edge *e = &s->edge[i];
         uint32_t from = e->from < MAX_BLOCKS
                             ? s->place[e->from]
                             : (s->vars - 1 - (e->from - MAX_BLOCKS)) | WH_FROM_ROOT;
-        h->edges[i] = (struct wh_heap_edge){.from = from,
-                                            .to = s->place[e->to],
-                                            .from_offset = e->offset,
-                                            .edge_class = (unsigned char)(e->edge_class & 7)};
+        edges[i] = (struct wh_heap_edge){.from = from,
+                                         .to = s->place[e->to],
+                                         .from_offset = e->offset,
+                                         .edge_class = (unsigned char)(e->edge_class & 7)};
     }
-    qsort(h->edges, s->edges, sizeof(*h->edges), heap_edge_order);
-    for (uint32_t i = 0; i < s->edges; i++)
-        p->edge_variable[i] = h->edges[i].from & WH_FROM_ROOT
-                                  ? s->vars - 1 - (h->edges[i].from & ~WH_FROM_ROOT)
-                                  : WH_GRAPH_NONE;
+    qsort(edges, s->edges, sizeof(*edges), heap_edge_order);
+    int failed = wh_edges_open(&h->edges, s->blocks, NULL, 0, NULL);
+    for (uint32_t i = 0; i < s->edges; i++) {
+        failed |= wh_edges_add(&h->edges, &edges[i], NULL);
+        if (edges[i].from & WH_FROM_ROOT)
+            p->edge_variable[i - wh_edges_of_roots(&h->edges)] =
+                s->vars - 1 - (edges[i].from & ~WH_FROM_ROOT);
+    }
+    if (failed)
+        abort();
+    wh_edges_finish(&h->edges);
     p->input = (struct wh_graph_input){h, s->var, s->vars, p->edge_variable};
 }
 

@@ -116,6 +116,13 @@ static const char *check_conservation(const struct sketch *s, const struct wh_gr
     return effective == held ? NULL : "effective bytes do not sum to what is held";
 }
 
+/* The vertex that an edge comes from. */
+static uint32_t source_of(const struct prepared *p, const struct wh_heap_edge *e, uint64_t edge) {
+    return e->from & WH_FROM_ROOT
+               ? p->heap.node_count + p->edge_variable[edge - wh_edges_of_roots(&p->heap.edges)]
+               : e->from;
+}
+
 /* Every path is real, leads to a root, is as strong as its block and as short as its stage allows.
  */
 static const char *check_tree(const struct sketch *s, const struct prepared *p,
@@ -128,12 +135,13 @@ static const char *check_tree(const struct sketch *s, const struct prepared *p,
         while (v < g->blocks) {
             if (++steps > s->blocks)
                 return "path does not end";
-            const struct wh_heap_edge *e = &p->heap.edges[g->tree_edge[v]];
-            uint32_t from =
-                e->from & WH_FROM_ROOT ? g->blocks + p->edge_variable[g->tree_edge[v]] : e->from;
-            if (e->to != v || from != g->tree_parent[v])
+            struct wh_heap_edge e = wh_edges_get(&p->heap.edges, g->tree_edge[v]);
+            uint32_t from = source_of(p, &e, g->tree_edge[v]);
+            if (e.to != v || from != g->tree_parent[v])
                 return "path takes an edge that is not there";
-            worth = e->edge_class < worth ? e->edge_class : worth;
+            if (!wh_graph_is_kept(g, g->tree_edge[v]))
+                return "path takes an edge of no worth";
+            worth = e.edge_class < worth ? e.edge_class : worth;
             v = from;
         }
         worth = g->strength[v] < worth ? g->strength[v] : worth;
@@ -188,8 +196,8 @@ static const char *compare(const struct sketch *s, const struct sketch *t) {
             if (w >= h.blocks || p.heap.nodes[v].allocation_id != q.heap.nodes[w].allocation_id)
                 what = "a path changed";
             else if (g.tree_edge[v] != WH_GRAPH_NONE &&
-                     p.heap.edges[g.tree_edge[v]].from_offset !=
-                         q.heap.edges[h.tree_edge[w]].from_offset)
+                     wh_edges_get(&p.heap.edges, g.tree_edge[v]).from_offset !=
+                         wh_edges_get(&q.heap.edges, h.tree_edge[w]).from_offset)
                 what = "a path takes another slot";
         }
         if (!what && v != w)
@@ -244,30 +252,31 @@ static void a_weaker_edge_changes_nothing(void **state) {
  * ------------------------------------------------------------------------------------- */
 
 static const char *check_whatif(const struct sketch *s) {
+    struct sketch rest = *s;
     struct prepared p;
-    struct wh_csr csr;
-    uint8_t believed[MAX_EDGES], seen[MAX_BLOCKS] = {0}, reached[MAX_BLOCKS], drop[MAX_VARS] = {0};
+    struct wh_graph g;
+    uint8_t believed[MAX_EDGES], seen[MAX_BLOCKS] = {0};
     const char *what = NULL;
     if (!s->vars)
         return NULL;
-    drop[s->edges % s->vars] = 1;
+    uint32_t dropped = s->edges % s->vars;
+    rest.var[dropped].strength = 0;
     for (uint32_t i = 0; i < s->edges; i++)
         believed[i] = s->edge[i].edge_class > 0;
     for (uint32_t v = 0; v < s->vars; v++)
-        if (!drop[v])
+        if (v != dropped)
             walk(s, believed, MAX_BLOCKS + v, WH_GRAPH_NONE, seen);
-    sketch_heap(s, &p);
-    assert_int_equal(wh_csr_build(&p.input, 1, 0, &csr, NULL), 0);
-    assert_int_equal(wh_graph_reach(&p.input, &csr, drop, NULL, NULL, reached, NULL), 0);
+    sketch_heap(&rest, &p);
+    assert_int_equal(wh_graph_solve(&p.input, &g, NULL), 0);
     for (uint32_t b = 0; b < s->blocks; b++)
-        if (seen[b] != reached[s->place[b]])
+        if (seen[b] != (g.strength[s->place[b]] > 0))
             what = "what stays";
-    wh_csr_release(&csr);
+    wh_graph_release(&g);
     prepared_release(&p);
     return what;
 }
 
-static void whatif_recomputes_reachability(void **state) {
+static void without_a_variable_what_others_reach_stays(void **state) {
     (void)state;
     assert_int_equal(sketch_run(seed_from_environment(), ROUNDS, check_whatif), 0);
 }
@@ -276,15 +285,13 @@ static const char *check_path(const struct prepared *p, const struct wh_graph_pa
                               uint32_t block, uint8_t *used) {
     uint32_t at = p->heap.node_count + path->variable;
     for (uint32_t i = 0; i < path->length; i++) {
-        const struct wh_heap_edge *e = &p->heap.edges[path->steps[i]];
-        uint32_t from = e->from & WH_FROM_ROOT
-                            ? p->heap.node_count + p->edge_variable[path->steps[i]]
-                            : e->from;
-        if (from != at || e->edge_class < path->strength)
+        struct wh_heap_edge e = wh_edges_get(&p->heap.edges, path->steps[i]);
+        uint32_t from = source_of(p, &e, path->steps[i]);
+        if (from != at || e.edge_class < path->strength)
             return "a disjoint path that is none";
         if (used[from]++)
             return "paths meet";
-        at = e->to;
+        at = e.to;
     }
     return at == block ? NULL : "a disjoint path leads elsewhere";
 }
@@ -296,7 +303,7 @@ static const char *check_disjoint(const struct sketch *s) {
     const char *what = NULL;
     sketch_heap(s, &p);
     assert_int_equal(wh_graph_solve(&p.input, &g, NULL), 0);
-    assert_int_equal(wh_csr_build(&p.input, 1, 1, &csr, NULL), 0);
+    assert_int_equal(wh_graph_reversed(&p.input, 1, &csr, NULL), 0);
     for (uint32_t b = 0; !what && b < s->blocks; b++) {
         struct wh_graph_path paths[3] = {0};
         uint32_t count = 0;
@@ -327,26 +334,25 @@ static void disjoint_paths_share_nothing(void **state) {
 static void a_deep_list_does_not_overflow(void **state) {
     (void)state;
     const uint32_t n = SANITIZED ? 1000000 : 10000000;
-    struct wh_heap h = {.node_count = n, .root_count = 1, .edge_count = 2 * (uint64_t)n - 1};
+    struct wh_heap h = {.node_count = n, .root_count = 1};
     h.nodes = calloc(n, sizeof(*h.nodes));
     h.roots = calloc(1, sizeof(*h.roots));
-    h.edges = calloc(h.edge_count, sizeof(*h.edges));
-    uint32_t *variable = calloc(h.edge_count, sizeof(*variable));
-    uint64_t e = 0;
+    uint32_t variable = 0;
+    int failed = wh_edges_open(&h.edges, n, NULL, 2ull * n, NULL);
     for (uint32_t i = 0; i < n; i++) {
         h.nodes[i] = (struct wh_heap_node){
             .address = (0x1000 + i * 32ull) & WH_ADDRESS_MASK, .size = 16, .allocation_id = i + 1};
-        if (i + 1 < n)
-            h.edges[e++] =
-                (struct wh_heap_edge){.from = i, .to = i + 1, .edge_class = WH_EDGE_START};
-        if (i)
-            h.edges[e++] = (struct wh_heap_edge){
-                .from = i, .to = i - 1, .from_offset = 8, .edge_class = WH_EDGE_START};
+        struct wh_heap_edge next = {.from = i, .to = i + 1, .edge_class = WH_EDGE_START};
+        struct wh_heap_edge back = {
+            .from = i, .to = i - 1, .from_offset = 8, .edge_class = WH_EDGE_START};
+        failed |= i + 1 < n ? wh_edges_add(&h.edges, &next, NULL) : 0;
+        failed |= i ? wh_edges_add(&h.edges, &back, NULL) : 0;
     }
-    h.edges[e++] =
-        (struct wh_heap_edge){.from = WH_FROM_ROOT, .to = 0, .edge_class = WH_EDGE_START};
+    struct wh_heap_edge head = {.from = WH_FROM_ROOT, .to = 0, .edge_class = WH_EDGE_START};
+    assert_int_equal(failed | wh_edges_add(&h.edges, &head, NULL), 0);
+    wh_edges_finish(&h.edges);
     struct wh_graph_variable v = {5, 0};
-    struct wh_graph_input in = {&h, &v, 1, variable};
+    struct wh_graph_input in = {&h, &v, 1, &variable};
     struct wh_graph g;
     assert_int_equal(wh_graph_solve(&in, &g, NULL), 0);
     assert_int_equal(g.retained_bytes[0], 16ull * n);
@@ -359,7 +365,6 @@ static void a_deep_list_does_not_overflow(void **state) {
     assert_int_equal(g.lost_state[n / 2], WH_LOST_CYCLE);
     assert_int_equal(g.lost_cycle[0], n);
     wh_graph_release(&g);
-    free(variable);
     wh_heap_release(&h);
 }
 
@@ -371,9 +376,9 @@ static void an_edge_out_of_range_is_refused(void **state) {
     struct wh_graph g;
     struct wh_error error;
     sketch_heap(&s, &p);
-    p.heap.edges[0].to = 7;
+    p.heap.edges.items[0].to = 7;
     assert_int_equal(wh_graph_solve(&p.input, &g, &error), WH_EINPUT);
-    p.heap.edges[0].to = 0;
+    p.heap.edges.items[0].to = 0;
     p.edge_variable[0] = 3;
     assert_int_equal(wh_graph_solve(&p.input, &g, &error), WH_EINPUT);
     prepared_release(&p);
@@ -395,20 +400,16 @@ static void more_holders_than_bits_are_a_lower_bound(void **state) {
     enum { N = 70 };
     struct wh_heap_node node = {.address = 16, .size = 100, .allocation_id = 1};
     struct wh_heap_root roots[N] = {0};
-    struct wh_heap_edge edges[N] = {0};
     struct wh_graph_variable vars[N];
     uint32_t map[N];
+    struct wh_heap h = {.nodes = &node, .roots = roots, .node_count = 1, .root_count = N};
+    assert_int_equal(wh_edges_open(&h.edges, 1, NULL, 0, NULL), 0);
     for (uint32_t i = 0; i < N; i++) {
-        edges[i] = (struct wh_heap_edge){.from = i | WH_FROM_ROOT, .edge_class = WH_EDGE_START};
+        struct wh_heap_edge edge = {.from = i | WH_FROM_ROOT, .edge_class = WH_EDGE_START};
+        assert_int_equal(wh_edges_add(&h.edges, &edge, NULL), 0);
         vars[i] = (struct wh_graph_variable){5, 0};
         map[i] = i;
     }
-    struct wh_heap h = {.nodes = &node,
-                        .roots = roots,
-                        .edges = edges,
-                        .node_count = 1,
-                        .root_count = N,
-                        .edge_count = N};
     struct wh_graph_input in = {&h, vars, N, map};
     struct wh_graph g;
     assert_int_equal(wh_graph_solve(&in, &g, NULL), 0);
@@ -418,6 +419,7 @@ static void more_holders_than_bits_are_a_lower_bound(void **state) {
     assert_int_equal(g.sums[0].effective_bytes, 2); /* 100 / 64 and one of the rest */
     assert_int_equal(g.sums[69].reachable_bytes, 0);
     wh_graph_release(&g);
+    wh_edges_release(&h.edges);
 }
 
 int main(void) {
@@ -425,7 +427,7 @@ int main(void) {
         cmocka_unit_test(random_graphs_have_brute_force_answers),
         cmocka_unit_test(other_addresses_give_the_same_answers),
         cmocka_unit_test(a_weaker_edge_changes_nothing),
-        cmocka_unit_test(whatif_recomputes_reachability),
+        cmocka_unit_test(without_a_variable_what_others_reach_stays),
         cmocka_unit_test(disjoint_paths_share_nothing),
         cmocka_unit_test(a_deep_list_does_not_overflow),
         cmocka_unit_test(an_edge_out_of_range_is_refused),

@@ -24,10 +24,8 @@ static struct wh_heap make_heap(uint32_t nodes, uint32_t roots, uint32_t edges) 
     struct wh_heap h = {
         .nodes = calloc(nodes, sizeof *h.nodes),
         .roots = calloc(roots, sizeof *h.roots),
-        .edges = calloc(edges, sizeof *h.edges),
         .node_count = nodes,
         .root_count = roots,
-        .edge_count = edges,
         .texts = malloc(12),
         .texts_bytes = 12,
     };
@@ -38,7 +36,6 @@ static struct wh_heap make_heap(uint32_t nodes, uint32_t roots, uint32_t edges) 
                                   .size = next_random(&seed) % 4096,
                                   .allocation_id = next_random(&seed),
                                   .stack_id = (uint32_t)next_random(&seed),
-                                  .alloc_order = 0,
                                   .kind = (uint8_t)(i % 6),
                                   .flags = i & 1};
     for (uint32_t i = 0; i < roots; i++)
@@ -52,17 +49,21 @@ static struct wh_heap make_heap(uint32_t nodes, uint32_t roots, uint32_t edges) 
                                            .number = i,
                                            .text = i & 1,
                                            .kind = (uint8_t)(i % 7)};
-    for (uint32_t i = 0; i < edges; i++)
-        h.edges[i] = (struct wh_heap_edge){.from = i < edges / 2 ? i % nodes : WH_FROM_ROOT,
-                                           .to = (uint32_t)(next_random(&seed) % nodes),
-                                           .from_offset = 8ull * i,
-                                           .to_offset = next_random(&seed) & WH_OFFSET_MASK,
-                                           .visible = i % 3 ? 0 : WH_OFFSET_MASK,
-                                           .edge_class = i % 6 & 7,
-                                           .evidence = i % 12 & 31};
-    for (uint32_t i = 0; i < edges / 2; i++)
-        h.edges[i].from = (uint32_t)((uint64_t)i * nodes / edges);
-    assert_int_equal(wh_heap_number_births(&h, NULL), WH_OK);
+    assert_int_equal(wh_edges_open(&h.edges, nodes, NULL, 0, NULL), WH_OK);
+    for (uint32_t i = 0; i < edges; i++) {
+        struct wh_heap_edge e = {.from = i < edges / 2 ? (uint32_t)((uint64_t)i * nodes / edges)
+                                                       : WH_FROM_ROOT,
+                                 .to = (uint32_t)(next_random(&seed) % nodes),
+                                 .from_offset = 8ull * i,
+                                 .to_offset = next_random(&seed) & WH_OFFSET_MASK,
+                                 .visible = i % 3 ? 0 : WH_OFFSET_MASK,
+                                 .edge_class = i % 6 & 7,
+                                 .evidence = i % 12 & 31};
+        if (i % 4 == 1) /* nothing but a slot and a target */
+            e.to_offset = e.visible = 0;
+        assert_int_equal(wh_edges_add(&h.edges, &e, NULL), WH_OK);
+    }
+    wh_edges_finish(&h.edges);
     return h;
 }
 
@@ -84,14 +85,17 @@ static void packed_heap_comes_back_equal(void **state) {
     assert_int_equal(wh_heap_reserve(&b, WH_HEAP_EDGES, 5000, NULL), WH_OK);
     copy_part(&a, &b, WH_HEAP_NODES, a.node_count, 300);
     copy_part(&a, &b, WH_HEAP_ROOTS, a.root_count, WH_HEAP_SLICE);
-    copy_part(&a, &b, WH_HEAP_EDGES, a.edge_count, 1024);
+    copy_part(&a, &b, WH_HEAP_EDGES, a.edges.count, 1024);
     copy_part(&a, &b, WH_HEAP_TEXTS, a.texts_bytes, 5);
-    assert_int_equal(wh_heap_number_births(&b, NULL), WH_OK);
+    wh_edges_finish(&b.edges);
     assert_int_equal(b.node_count, a.node_count);
-    assert_int_equal(b.edge_count, a.edge_count);
+    assert_int_equal(b.edges.count, a.edges.count);
     assert_memory_equal(a.nodes, b.nodes, a.node_count * sizeof *a.nodes);
     assert_memory_equal(a.roots, b.roots, a.root_count * sizeof *a.roots);
-    assert_memory_equal(a.edges, b.edges, a.edge_count * sizeof *a.edges);
+    for (uint64_t i = 0; i < a.edges.count; i++) {
+        struct wh_heap_edge x = wh_edges_get(&a.edges, i), y = wh_edges_get(&b.edges, i);
+        assert_memory_equal(&x, &y, sizeof x);
+    }
     assert_memory_equal(a.texts, b.texts, a.texts_bytes);
     struct wh_error error;
     assert_int_equal(wh_heap_check(&b, &error), WH_OK);
@@ -101,8 +105,8 @@ static void packed_heap_comes_back_equal(void **state) {
     wh_heap_release(&b);
 }
 
-/* Ids close together are ranked by a bitmap, others by sorting: the ranks are the same. */
-static void births_are_ranks_of_the_ids(void **state) {
+/* Ids close together are ordered by a bitmap, others by sorting: the order is the same. */
+static void births_are_in_the_order_of_the_ids(void **state) {
     (void)state;
     for (int spread = 0; spread < 2; spread++) {
         struct wh_heap a = make_heap(500, 1, 1);
@@ -110,9 +114,10 @@ static void births_are_ranks_of_the_ids(void **state) {
             uint64_t id = (uint64_t)(i * 7 % 500) + 1;
             a.nodes[i].allocation_id = spread ? id << 40 : id;
         }
-        assert_int_equal(wh_heap_number_births(&a, NULL), WH_OK);
+        uint32_t order[500];
+        wh_heap_order(&a, order);
         for (uint32_t i = 0; i < 500; i++)
-            assert_int_equal(a.nodes[i].alloc_order, i * 7 % 500);
+            assert_int_equal(order[i * 7 % 500], i);
         wh_heap_release(&a);
     }
 }
@@ -132,8 +137,6 @@ static void runs_of_equal_values_take_no_room(void **state) {
     assert_int_equal(wh_heap_pack(&a, WH_HEAP_NODES, 0, 5000, &data, &bytes, NULL), WH_OK);
     assert_true(bytes < 5000 * 2 + 100); /* the addresses' steps take two bytes each */
     assert_int_equal(wh_heap_unpack(&b, WH_HEAP_NODES, 5000, data, bytes, NULL), WH_OK);
-    assert_int_equal(wh_heap_number_births(&a, NULL), WH_OK);
-    assert_int_equal(wh_heap_number_births(&b, NULL), WH_OK);
     assert_memory_equal(a.nodes, b.nodes, a.node_count * sizeof *a.nodes);
     free(data);
     wh_heap_release(&a);
@@ -151,6 +154,13 @@ static void slice_outside_the_heap_is_refused(void **state) {
     wh_heap_release(&a);
 }
 
+/* The same nodes: edges are believed only where they begin and end in some. */
+static struct wh_heap without_edges(const struct wh_heap *a) {
+    struct wh_heap b = {0};
+    copy_part(a, &b, WH_HEAP_NODES, a->node_count, WH_HEAP_SLICE);
+    return b;
+}
+
 static void cut_or_changed_slices_never_do_harm(void **state) {
     (void)state;
     struct wh_heap a = make_heap(40, 8, 60);
@@ -163,7 +173,7 @@ static void cut_or_changed_slices_never_do_harm(void **state) {
         size_t bytes;
         assert_int_equal(wh_heap_pack(&a, part, 0, count, &data, &bytes, NULL), WH_OK);
         for (size_t cut = 0; cut < bytes; cut++) {
-            struct wh_heap b = {0};
+            struct wh_heap b = part == WH_HEAP_EDGES ? without_edges(&a) : (struct wh_heap){0};
             unsigned char *exact = malloc(cut + 1); /* so that a read too far is seen by asan */
             memcpy(exact, data, cut);
             assert_int_equal(wh_heap_unpack(&b, part, count, exact, cut, NULL), WH_EINPUT);
@@ -171,10 +181,13 @@ static void cut_or_changed_slices_never_do_harm(void **state) {
             wh_heap_release(&b);
         }
         for (int round = 0; round < 2000; round++) {
-            struct wh_heap b = {0};
+            struct wh_heap b = part == WH_HEAP_EDGES ? without_edges(&a) : (struct wh_heap){0};
             data[next_random(&seed) % bytes] ^= (unsigned char)next_random(&seed);
-            if (wh_heap_unpack(&b, part, count, data, bytes, NULL) == WH_OK)
+            if (wh_heap_unpack(&b, part, count, data, bytes, NULL) == WH_OK) {
+                if (part == WH_HEAP_EDGES)
+                    wh_edges_finish(&b.edges);
                 (void)wh_heap_check(&b, NULL);
+            }
             wh_heap_release(&b);
         }
         free(data);
@@ -190,7 +203,7 @@ static void huge_counts_are_refused_before_allocation(void **state) {
     assert_int_equal(wh_heap_unpack(&b, WH_HEAP_EDGES, WH_HEAP_SLICE, few, 8, NULL), WH_EINPUT);
     assert_int_equal(wh_heap_unpack(&b, WH_HEAP_TEXTS, 9, few, 8, NULL), WH_EINPUT);
     assert_int_equal(wh_heap_unpack(&b, (enum wh_heap_part)9, 1, few, 8, NULL), WH_EINPUT);
-    assert_null(b.edges);
+    assert_null(b.edges.items);
     wh_heap_release(&b);
 }
 
@@ -198,12 +211,12 @@ static void check_finds_dangling_references(void **state) {
     (void)state;
     struct wh_heap a = make_heap(20, 4, 10);
     assert_int_equal(wh_heap_check(&a, NULL), WH_OK);
-    a.edges[3].to = a.node_count;
+    a.edges.items[3].to = a.node_count;
     assert_int_equal(wh_heap_check(&a, NULL), WH_EINPUT);
-    a.edges[3].to = 0;
-    a.edges[9].from = WH_FROM_ROOT | a.root_count;
+    a.edges.items[3].to = 0;
+    a.edges.root[0] = a.root_count;
     assert_int_equal(wh_heap_check(&a, NULL), WH_EINPUT);
-    a.edges[9].from = WH_FROM_ROOT;
+    a.edges.root[0] = 0;
     a.roots[1].text = a.texts_bytes;
     assert_int_equal(wh_heap_check(&a, NULL), WH_EINPUT);
     a.roots[1].text = 0;
@@ -212,15 +225,117 @@ static void check_finds_dangling_references(void **state) {
     wh_heap_release(&a);
 }
 
+/* --- edges: 8 bytes each, and what that leaves out
+ * ---------------------------------------------------- */
+
+static void assert_edge(const struct wh_edges *edges, uint64_t i, const struct wh_heap_edge *e) {
+    struct wh_heap_edge got = wh_edges_get(edges, i);
+    assert_memory_equal(&got, e, sizeof got);
+}
+
+/* Slots and targets around the places where the short form ends. */
+static void an_edge_comes_back_as_it_was_added(void **state) {
+    (void)state;
+    static const uint64_t offsets[] = {
+        0, 8, 4, 13, 8ull * 0x7fffff, 8ull * 0x800000, 8ull * 0x800000 + 3, WH_OFFSET_MASK};
+    enum { N = sizeof offsets / sizeof *offsets };
+    static struct wh_heap_edge all[2 * N * N];
+    struct wh_edges edges;
+    uint32_t count = 0;
+    assert_int_equal(wh_edges_open(&edges, 2 * N, NULL, 3, NULL), WH_OK);
+    for (uint32_t i = 0; i < 2 * N; i++)
+        for (uint32_t k = 0; k < N; k++) {
+            struct wh_heap_edge e = {.from = i < N ? 2 * i + 1 : WH_FROM_ROOT | (3 * N - i),
+                                     .to = count,
+                                     .from_offset = offsets[i % N] & WH_OFFSET_MASK,
+                                     .to_offset = k % 3 ? 0 : offsets[k] & WH_OFFSET_MASK,
+                                     .visible = k % 2 ? 0 : offsets[k] & WH_OFFSET_MASK,
+                                     .edge_class = k % 6 & 7,
+                                     .evidence = 31 - (i & 15)};
+            assert_int_equal(wh_edges_add(&edges, &e, NULL), WH_OK);
+            all[count++] = e;
+        }
+    wh_edges_finish(&edges);
+    assert_int_equal(wh_edges_of_roots(&edges), count / 2);
+    for (uint32_t i = 0; i < count; i++)
+        assert_edge(&edges, i, &all[i]);
+    for (uint32_t start = 0; start < count; start += 7) {
+        struct wh_edge_walk w = {.edges = &edges, .next = start};
+        for (uint32_t i = start; i < count; i++) {
+            assert_true(wh_edge_next(&w));
+            assert_memory_equal(&w.edge, &all[i], sizeof w.edge);
+        }
+        assert_false(wh_edge_next(&w));
+    }
+    wh_edges_drop_roots(&edges); /* and the other way round */
+    for (uint32_t i = count; i-- > count / 2;)
+        assert_int_equal(wh_edges_add(&edges, &all[i], NULL), WH_OK);
+    for (uint32_t i = 0; i < count; i++)
+        assert_edge(&edges, i, &all[i < count / 2 ? i : count + count / 2 - 1 - i]);
+    wh_edges_release(&edges);
+}
+
+/* Over more than one page: which entries stay, and that they move to where they are found. */
+static void a_forgotten_length_takes_no_room(void **state) {
+    (void)state;
+    const uint32_t n = 3 * WH_EDGE_PAGE + 5;
+    struct wh_edges edges;
+    assert_int_equal(wh_edges_open(&edges, n, NULL, 0, NULL), WH_OK);
+    for (uint32_t i = 0; i < n; i++) {
+        struct wh_heap_edge e = {
+            .from = i, .from_offset = 8, .to_offset = i % 5 ? 0 : i, .visible = i % 2 ? 0 : i};
+        assert_int_equal(wh_edges_add(&edges, &e, NULL), WH_OK);
+    }
+    wh_edges_finish(&edges);
+    uint32_t before = edges.wide_count, after = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (i % 7)
+            wh_edges_forget_length(&edges, i);
+    wh_edges_finish(&edges);
+    for (uint32_t i = 0; i < n; i++) {
+        struct wh_heap_edge e = {.from = i,
+                                 .from_offset = 8,
+                                 .to_offset = i % 5 ? 0 : i,
+                                 .visible = i % 2 || i % 7 ? 0 : i};
+        assert_edge(&edges, i, &e);
+        after += e.to_offset || e.visible;
+    }
+    assert_true(after < before);
+    assert_int_equal(edges.wide_count, after);
+    wh_edges_release(&edges);
+}
+
+static void edges_out_of_order_are_refused(void **state) {
+    (void)state;
+    struct wh_edges edges;
+    struct wh_heap_edge e = {.from = 2};
+    assert_int_equal(wh_edges_open(&edges, 3, NULL, 0, NULL), WH_OK);
+    assert_int_equal(wh_edges_add(&edges, &e, NULL), WH_OK);
+    assert_int_equal(wh_edges_add(&edges, &e, NULL), WH_OK);
+    e.from = 1;
+    assert_int_equal(wh_edges_add(&edges, &e, NULL), WH_EINPUT);
+    e.from = 3;
+    assert_int_equal(wh_edges_add(&edges, &e, NULL), WH_EINPUT);
+    e.from = WH_FROM_ROOT;
+    assert_int_equal(wh_edges_add(&edges, &e, NULL), WH_OK);
+    e.from = 2;
+    assert_int_equal(wh_edges_add(&edges, &e, NULL), WH_EINPUT);
+    assert_int_equal(edges.count, 3);
+    wh_edges_release(&edges);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packed_heap_comes_back_equal),
-        cmocka_unit_test(births_are_ranks_of_the_ids),
+        cmocka_unit_test(births_are_in_the_order_of_the_ids),
         cmocka_unit_test(runs_of_equal_values_take_no_room),
         cmocka_unit_test(slice_outside_the_heap_is_refused),
         cmocka_unit_test(cut_or_changed_slices_never_do_harm),
         cmocka_unit_test(huge_counts_are_refused_before_allocation),
         cmocka_unit_test(check_finds_dangling_references),
+        cmocka_unit_test(an_edge_comes_back_as_it_was_added),
+        cmocka_unit_test(a_forgotten_length_takes_no_room),
+        cmocka_unit_test(edges_out_of_order_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

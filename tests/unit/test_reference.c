@@ -22,18 +22,17 @@ static struct wh_store *save_table(struct hand *h, uint64_t words) {
     hand_root(h, &table, sizeof(table), WH_ROOT_GLOBAL);
     struct wh_store *store = hand_save(h);
     must(wh_store_get_heap(store, 1, &heap, &error), &error);
-    assert_int_equal(heap.edge_count, 2);
-    struct wh_heap_edge inner = heap.edges[0], outer = heap.edges[1];
-    heap.edges = realloc(heap.edges, (words + 1) * sizeof(*heap.edges));
-    assert_non_null(heap.edges);
+    assert_int_equal(heap.edges.count, 2);
+    struct wh_heap_edge inner = wh_edges_get(&heap.edges, 0), outer = wh_edges_get(&heap.edges, 1);
+    wh_edges_release(&heap.edges);
+    must(wh_edges_open(&heap.edges, heap.node_count, NULL, words + 1, &error), &error);
     for (uint64_t i = 0; i < words; i++) {
-        heap.edges[i] = inner;
-        heap.edges[i].from_offset = i * 8 & WH_OFFSET_MASK;
-        if (i < 10)
-            heap.edges[i].edge_class = WH_EDGE_TAGGED;
+        inner.from_offset = i * 8 & WH_OFFSET_MASK;
+        inner.edge_class = i < 10 ? WH_EDGE_TAGGED : WH_EDGE_START;
+        must(wh_edges_add(&heap.edges, &inner, &error), &error);
     }
-    heap.edges[words] = outer;
-    heap.edge_count = words + 1;
+    must(wh_edges_add(&heap.edges, &outer, &error), &error);
+    wh_edges_finish(&heap.edges);
     must(wh_store_exec(store, "DELETE FROM snapshot_chunk", &error), &error);
     must(wh_store_put_heap(store, 1, &heap, &error), &error);
     wh_heap_release(&heap);
@@ -81,17 +80,17 @@ static void a_kept_heap_needs_no_unpacking(void **state) {
     struct wh_store *s = save_table(h, 1000);
     must(wh_store_get_heap(s, 1, &stored, &error), &error);
     must(wh_store_get_heap(s, 1, &kept, &error), &error);
-    const struct wh_heap_edge *edges = kept.edges;
+    const struct wh_edge *edges = kept.edges.items;
     wh_store_keep_heap(s, 1, &kept);
-    assert_null(kept.edges);
+    assert_null(kept.edges.items);
     must(wh_store_get_heap(s, 1, &again, &error), &error);
-    assert_ptr_equal(again.edges, edges);
-    assert_int_equal(again.edge_count, stored.edge_count);
-    assert_memory_equal(again.edges, stored.edges, stored.edge_count * sizeof(*edges));
+    assert_ptr_equal(again.edges.items, edges);
+    assert_int_equal(again.edges.count, stored.edges.count);
+    assert_memory_equal(again.edges.items, stored.edges.items, stored.edges.count * sizeof(*edges));
     assert_memory_equal(again.nodes, stored.nodes, stored.node_count * sizeof(*again.nodes));
     wh_store_keep_heap(s, 2, &again); /* another snapshot's does not serve for this one */
     must(wh_store_get_heap(s, 1, &again, &error), &error);
-    assert_int_equal(again.edge_count, stored.edge_count);
+    assert_int_equal(again.edges.count, stored.edges.count);
     wh_heap_release(&again);
     wh_heap_release(&stored);
     hand_close(s);

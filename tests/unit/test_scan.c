@@ -326,15 +326,18 @@ static bool in_register(const struct wh_heap_edge *e) {
     return (e->from & WH_FROM_ROOT) && heap.roots[e->from & ~WH_FROM_ROOT].kind == WH_ROOT_REGISTER;
 }
 
-/* The strongest edge into a block, registers aside; NULL = none. */
+/* The strongest edge into a block, registers aside; NULL = none. Valid until the next call. */
 static const struct wh_heap_edge *edge_to(int which) {
-    const struct wh_heap_edge *best = NULL;
+    static struct wh_heap_edge best;
+    bool found = false;
     uint32_t node = node_of(which);
-    for (uint64_t i = 0; i < heap.edge_count; i++)
-        if (heap.edges[i].to == node && !in_register(&heap.edges[i]) &&
-            (!best || heap.edges[i].edge_class > best->edge_class))
-            best = &heap.edges[i];
-    return best;
+    for (struct wh_edge_walk w = {.edges = &heap.edges}; wh_edge_next(&w);)
+        if (w.edge.to == node && !in_register(&w.edge) &&
+            (!found || w.edge.edge_class > best.edge_class)) {
+            best = w.edge;
+            found = true;
+        }
+    return found ? &best : NULL;
 }
 
 static const struct wh_heap_root *root_of(const struct wh_heap_edge *e) {
@@ -383,8 +386,8 @@ static int drop_snapshot(void **state) {
 
 static bool has_vector_edge(int which, uint64_t offset, int tid) {
     uint32_t node = node_of(which);
-    for (uint64_t i = 0; i < heap.edge_count; i++) {
-        const struct wh_heap_edge *e = &heap.edges[i];
+    for (struct wh_edge_walk w = {.edges = &heap.edges}; wh_edge_next(&w);) {
+        const struct wh_heap_edge *e = &w.edge;
         if (e->to == node && in_register(e) && e->from_offset == offset &&
             (tid == 0 || heap.roots[e->from & ~WH_FROM_ROOT].tid == (uint32_t)tid))
             return true;
@@ -494,10 +497,10 @@ static void odd_offsets_that_all_have_are_no_tags(void **state) {
 static void tags_on_what_others_refer_to_stay_tags(void **state) {
     (void)state;
     unsigned tags = 0;
-    for (uint64_t k = 0; k < heap.edge_count; k++)
+    for (struct wh_edge_walk w = {.edges = &heap.edges}; wh_edge_next(&w);)
         for (int i = 0; i < 6; i++)
-            if (heap.edges[k].to == node_of(B_NODE1 + i) && heap.edges[k].to_offset == 1) {
-                assert_int_equal(heap.edges[k].edge_class, WH_EDGE_TAGGED);
+            if (w.edge.to == node_of(B_NODE1 + i) && w.edge.to_offset == 1) {
+                assert_int_equal(w.edge.edge_class, WH_EDGE_TAGGED);
                 tags++;
             }
     assert_int_equal(tags, 6);

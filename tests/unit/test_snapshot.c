@@ -220,7 +220,7 @@ static void copy_holds_no_descriptor_and_dies_with_the_scan(void **state) {
     struct wh_heap heap;
     assert_int_equal(wh_snapshot_scan(f, NULL, 0, &heap, &figures, NULL), WH_OK);
     assert_int_equal(heap.node_count, 0);
-    assert_int_equal(heap.edge_count, 0);
+    assert_int_equal(heap.edges.count, 0);
     assert_true(heap.root_count > 0);
     wh_heap_release(&heap);
     char left = state_of(copy, copy);

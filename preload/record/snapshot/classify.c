@@ -143,15 +143,20 @@ static bool offset_grow(struct offset_table *t) {
     return true;
 }
 
-static bool is_open_question(const struct wh_heap_edge *e) {
+static bool is_open_question(const struct wh_edge *e) {
     return e->edge_class == WH_EDGE_INTERIOR;
 }
 
+static uint64_t to_offset(const struct wh_heap *h, uint64_t edge) {
+    return h->edges.items[edge].is_wide ? wh_edges_wide(&h->edges, edge)->to_offset : 0;
+}
+
 /* A tag, or an odd place inside? */
-static bool is_odd(const struct wh_heap_edge *e) {
-    return e->to_offset % 8 &&
-           (e->edge_class == WH_EDGE_INTERIOR ||
-            (e->edge_class == WH_EDGE_TAGGED && e->evidence == WH_EVIDENCE_LOW_TAG));
+static bool is_odd(const struct wh_heap *h, uint64_t edge) {
+    const struct wh_edge *e = &h->edges.items[edge];
+    return (e->edge_class == WH_EDGE_INTERIOR ||
+            (e->edge_class == WH_EDGE_TAGGED && e->evidence == WH_EVIDENCE_LOW_TAG)) &&
+           to_offset(h, edge) % 8;
 }
 
 #define NODE_REFERS  1u /* it has references of its own */
@@ -165,23 +170,23 @@ struct overview {
     size_t odd_count, odd_room;
 };
 
-static bool has_creator(const struct wh_heap *h, const struct wh_heap_edge *e) {
+static bool has_creator(const struct wh_heap *h, const struct wh_edge *e) {
     return h->nodes[e->to].stack_id != 0;
 }
 
-static struct offset_key offset_key(const struct wh_heap *h, const struct wh_heap_edge *e) {
-    return (struct offset_key){e->to_offset, h->nodes[e->to].stack_id, 0};
+static struct offset_key offset_key(const struct wh_heap *h, uint64_t edge) {
+    return (struct offset_key){to_offset(h, edge), h->nodes[h->edges.items[edge].to].stack_id, 0};
 }
 
 #define ALL_ODD UINT64_MAX /* as an offset: each odd one */
 
-static struct offset_key odd_key(const struct wh_heap *h, const struct wh_heap_edge *e,
+static struct offset_key odd_key(const struct wh_heap *h, const struct wh_edge *e,
                                  uint64_t offset) {
     const struct wh_heap_node *n = &h->nodes[e->to];
     return (struct offset_key){offset, n->stack_id, (uint32_t)((n->size + 15) / 16 + 1)};
 }
 
-static void count_offset(struct overview *o, const struct wh_heap_edge *e, struct offset_key key) {
+static void count_offset(struct overview *o, const struct wh_edge *e, struct offset_key key) {
     if (!o->offsets.slots)
         return;
     struct offset_count *slot = offset_slot(&o->offsets, key);
@@ -210,26 +215,30 @@ static bool look_over(const struct wh_heap *h, struct overview *o) {
     o->nodes = calloc(h->node_count ? h->node_count : 1, 1);
     if (!o->nodes)
         return false;
-    for (uint64_t i = 0; i < h->edge_count; i++) {
-        const struct wh_heap_edge *e = &h->edges[i];
-        if (!(e->from & WH_FROM_ROOT) && e->edge_class >= WH_EDGE_INTERIOR)
-            o->nodes[e->from] |= NODE_REFERS;
+    const struct wh_edge *items = h->edges.items;
+    for (uint32_t from = 0; from < h->node_count; from++)
+        for (uint64_t i = h->edges.first[from]; i < h->edges.first[from + 1]; i++)
+            if (items[i].edge_class >= WH_EDGE_INTERIOR)
+                o->nodes[from] |= NODE_REFERS;
+    for (uint64_t i = 0; i < h->edges.count; i++) {
+        const struct wh_edge *e = &items[i];
         if (e->edge_class >= WH_EDGE_START)
             o->nodes[e->to] |= NODE_STARTED;
-        if (!has_creator(h, e))
+        bool odd = is_odd(h, i);
+        if ((!odd && !is_open_question(e)) || !has_creator(h, e))
             continue;
-        if (is_odd(e) && !add_odd(o, i))
+        if (odd && !add_odd(o, i))
             return false;
         if (is_open_question(e))
-            count_offset(o, e, offset_key(h, e));
+            count_offset(o, e, offset_key(h, i));
     }
     /* A tag is on a pointer to what others point at without one; where nothing ever refers to the
      * first byte, an odd offset is where the object begins behind its header. */
     for (size_t i = 0; i < o->odd_count; i++) {
-        const struct wh_heap_edge *e = &h->edges[o->odd[i]];
+        const struct wh_edge *e = &items[o->odd[i]];
         if (o->nodes[e->to] & NODE_STARTED)
             continue;
-        count_offset(o, e, odd_key(h, e, e->to_offset));
+        count_offset(o, e, odd_key(h, e, to_offset(h, o->odd[i])));
         count_offset(o, e, odd_key(h, e, ALL_ODD));
     }
     return true;
@@ -242,33 +251,26 @@ static void release(struct overview *o) {
 }
 
 /* Offsets that many blocks of one creator are hit at: container_of, wrapper headers. */
-static bool is_usual(const struct overview *o, const struct wh_heap *h,
-                     const struct wh_heap_edge *e) {
-    if (!o->offsets.slots || !has_creator(h, e))
+static bool is_usual(const struct overview *o, const struct wh_heap *h, uint64_t edge) {
+    const struct wh_edge *e = &h->edges.items[edge];
+    bool odd = is_odd(h, edge);
+    if (!o->offsets.slots || (!odd && !is_open_question(e)) || !has_creator(h, e))
         return false;
-    if (is_odd(e)) {
-        uint32_t hits = offset_slot(&o->offsets, odd_key(h, e, e->to_offset))->hits;
+    if (odd) {
+        uint32_t hits = offset_slot(&o->offsets, odd_key(h, e, to_offset(h, edge)))->hits;
         return hits >= ODD_HITS_MIN &&
                hits >= offset_slot(&o->offsets, odd_key(h, e, ALL_ODD))->hits / ODD_SHARE;
     }
-    return is_open_question(e) &&
-           offset_slot(&o->offsets, offset_key(h, e))->hits >= OFFSET_HITS_MIN;
-}
-
-static void reason_by_offset(const struct overview *o, const struct wh_heap *h,
-                             struct wh_heap_edge *e) {
-    if (is_usual(o, h, e)) {
-        e->edge_class = WH_EDGE_REASONED;
-        e->evidence = WH_EVIDENCE_OFFSET;
-    }
+    return offset_slot(&o->offsets, offset_key(h, edge))->hits >= OFFSET_HITS_MIN;
 }
 
 /* A length beside a pointer counts bytes only where bytes lie: a block with references of its own
  * has elements, and how large they are nobody said. */
-static void doubt_length(const struct overview *o, struct wh_heap_edge *e) {
+static void doubt_length(const struct overview *o, struct wh_heap *h, uint64_t edge) {
+    const struct wh_edge *e = &h->edges.items[edge];
     if ((e->evidence == WH_EVIDENCE_PTR_LEN || e->evidence == WH_EVIDENCE_IOVEC) &&
         (o->nodes[e->to] & NODE_REFERS))
-        e->visible = 0;
+        wh_edges_forget_length(&h->edges, edge);
 }
 
 /* A word that could be a vtable's address: in a module, not in memory that is written all the time.
@@ -286,25 +288,28 @@ static bool is_cookie(uint64_t word, uint64_t size, uint64_t offset) {
     return word == size || word == rest || (word && word <= rest && rest % word == 0);
 }
 
-static void look_inside(const struct wh_extract *x, struct wh_heap_edge *e) {
+static void look_inside(const struct wh_extract *x, uint64_t edge) {
+    struct wh_edges *edges = &x->heap->edges;
+    const struct wh_edge *e = &edges->items[edge];
     const struct wh_heap_node *n = &x->heap->nodes[e->to];
+    uint64_t offset = to_offset(x->heap, edge);
     if (e->edge_class == WH_EDGE_SUSPECT) {
         /* A chunk header only if this really is glibc's chunk: its size word says so. */
         uint64_t word = wh_image_word(x->f, n->address - 8);
-        if ((word & ~7ull) != e->to_offset + 16) {
-            e->edge_class = WH_EDGE_INTERIOR;
-            e->evidence = WH_EVIDENCE_NONE;
-        }
-        return;
-    }
-    if (e->to_offset <= 64 && is_cookie(wh_image_word(x->f, n->address), n->size, e->to_offset)) {
-        e->edge_class = WH_EDGE_REASONED;
-        e->evidence = WH_EVIDENCE_COOKIE;
+        if ((word & ~7ull) != offset + 16)
+            wh_edges_change(edges, edge, WH_EDGE_INTERIOR, WH_EVIDENCE_NONE);
+    } else if (offset <= 64 && is_cookie(wh_image_word(x->f, n->address), n->size, offset)) {
+        wh_edges_change(edges, edge, WH_EDGE_REASONED, WH_EVIDENCE_COOKIE);
     } else if (is_vtable(x, wh_image_word(x->f, n->address)) &&
-               is_vtable(x, wh_image_word(x->f, n->address + e->to_offset))) {
-        e->edge_class = WH_EDGE_REASONED;
-        e->evidence = WH_EVIDENCE_BASE;
+               is_vtable(x, wh_image_word(x->f, n->address + offset))) {
+        wh_edges_change(edges, edge, WH_EDGE_REASONED, WH_EVIDENCE_BASE);
     }
+}
+
+static bool wants_look(const struct wh_heap *h, uint64_t edge) {
+    const struct wh_edge *e = &h->edges.items[edge];
+    return (e->edge_class == WH_EDGE_SUSPECT && e->evidence == WH_EVIDENCE_HEADER) ||
+           (is_open_question(e) && to_offset(h, edge) % 8 == 0 && h->nodes[e->to].size >= 16);
 }
 
 void wh_classify_all(struct wh_extract *x) {
@@ -316,18 +321,17 @@ void wh_classify_all(struct wh_extract *x) {
         x->failed = true;
         return;
     }
-    for (uint64_t i = 0; i < h->edge_count; i++) {
-        struct wh_heap_edge *e = &h->edges[i];
-        reason_by_offset(&o, h, e);
-        doubt_length(&o, e);
-        bool header = e->edge_class == WH_EDGE_SUSPECT && e->evidence == WH_EVIDENCE_HEADER;
-        if (reads < CONTENT_READS_MAX && (header || (is_open_question(e) && e->to_offset % 8 == 0 &&
-                                                     h->nodes[e->to].size >= 16))) {
-            look_inside(x, e);
+    for (uint64_t i = 0; i < h->edges.count; i++) {
+        if (is_usual(&o, h, i))
+            wh_edges_change(&h->edges, i, WH_EDGE_REASONED, WH_EVIDENCE_OFFSET);
+        doubt_length(&o, h, i);
+        if (reads < CONTENT_READS_MAX && wants_look(h, i)) {
+            look_inside(x, i);
             reads++;
         }
     }
     release(&o);
+    wh_edges_finish(&h->edges);
     if (reads == CONTENT_READS_MAX)
         wh_snapshot_caveat(x->figures,
                            "interior references beyond the first %u were not examined closely",

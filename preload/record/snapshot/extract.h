@@ -82,7 +82,6 @@ struct wh_extract {
     uint32_t cut_count, cut_room;
     uint32_t root_room;
     uint32_t texts_room;
-    uint64_t edge_room;
     bool is_bare; /* without nodes: the allocator's memory is wanted among the roots */
     bool failed;  /* out of memory somewhere */
 };
@@ -93,11 +92,6 @@ struct wh_keyed {
 };
 /* Sorts by key, stable; `spare` has room for count. Linear time. */
 void wh_keyed_sort(struct wh_keyed *items, struct wh_keyed *spare, size_t count);
-
-/* Makes room for so many edges, keeping those there are; *heap->edges, NULL = no memory. Until the
- * first edge is stored the memory is anybody's. */
-#define WH_EDGES_PER_NODE 3u /* made at first; what is not touched costs nothing */
-void *wh_extract_edge_room(struct wh_extract *x, uint64_t room);
 
 /* Sorts heap->nodes, drops what cannot be there, and makes the index. */
 int wh_extract_nodes(struct wh_extract *x, uint64_t count);

@@ -7,11 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/large.h"
 #include "record/snapshot/extract.h"
 
 #define DIGIT_BITS 11
 #define DIGITS     (1u << DIGIT_BITS)
 #define AHEAD      16u /* blocks fetched before their turn */
+
+#define EDGES_PER_NODE 6u /* room made at first; what is not touched costs nothing */
 
 void wh_keyed_sort(struct wh_keyed *items, struct wh_keyed *spare, size_t count) {
     struct wh_keyed *from = items, *to = spare;
@@ -99,21 +102,19 @@ static void flag_shared(struct wh_extract *x) {
     }
 }
 
-/* The room of the edges, which come later, serves for the sort and for the sorted nodes on their
+static bool is_sorted(const struct wh_heap_node *nodes, uint64_t count) {
+    for (uint64_t i = 1; i < count; i++)
+        if (nodes[i - 1].address > nodes[i].address)
+            return false;
+    return true;
+}
+
+/* memory: what will be the room of the edges serves for the sort and for the sorted nodes on their
  * way back: fresh pages are dear. */
-static bool sort_nodes(struct wh_extract *x, uint64_t count) {
-    struct wh_heap_node *nodes = x->heap->nodes;
-    struct wh_keyed *items = wh_extract_edge_room(x, count * WH_EDGES_PER_NODE + 65536);
-    if (!items)
-        return false;
-    struct wh_keyed *spare = items + count;
-    bool sorted = true;
-    for (uint64_t i = 0; i < count; i++) {
+static void sort_nodes(struct wh_heap_node *nodes, uint64_t count, void *memory) {
+    struct wh_keyed *items = memory, *spare = items + count;
+    for (uint64_t i = 0; i < count; i++)
         items[i] = (struct wh_keyed){nodes[i].address, (uint32_t)i};
-        sorted &= i == 0 || items[i - 1].key <= items[i].key;
-    }
-    if (sorted)
-        return true;
     wh_keyed_sort(items, spare, count);
     struct wh_heap_node *gathered = (struct wh_heap_node *)(void *)spare;
     for (uint64_t i = 0; i < count; i++) {
@@ -122,24 +123,27 @@ static bool sort_nodes(struct wh_extract *x, uint64_t count) {
         gathered[i] = nodes[items[i].value];
     }
     memcpy(nodes, gathered, count * sizeof *nodes);
-    return true;
 }
 
 int wh_extract_nodes(struct wh_extract *x, uint64_t count) {
-    if (count >= WH_FROM_ROOT - 1 || !sort_nodes(x, count))
+    uint64_t room = count * EDGES_PER_NODE + 65536;
+    void *memory = count >= WH_FROM_ROOT - 1 ? NULL : wh_large_alloc(room * sizeof(struct wh_edge));
+    if (!memory)
         return WH_ESYSTEM;
+    if (!is_sorted(x->heap->nodes, count))
+        sort_nodes(x->heap->nodes, count, memory);
     uint32_t dropped = 0;
     x->heap->node_count = resolve_overlaps(x->heap->nodes, (uint32_t)count, &dropped);
+    if (wh_edges_open(&x->heap->edges, x->heap->node_count, memory, room, NULL) != WH_OK)
+        return WH_ESYSTEM;
     if (dropped) {
         x->figures->unknown_blocks += dropped;
         wh_snapshot_caveat(x->figures, "%u blocks overlapped others and were left out", dropped);
     }
     flag_shared(x);
-    if (wh_heap_number_births(x->heap, NULL) != WH_OK)
-        return WH_ESYSTEM;
     return wh_index_init(&x->index, x->heap->nodes, x->heap->node_count);
 }
 
 static_assert(sizeof(struct wh_keyed) + sizeof(struct wh_heap_node) <=
-                  WH_EDGES_PER_NODE * sizeof(struct wh_heap_edge),
+                  EDGES_PER_NODE * sizeof(struct wh_edge),
               "the room of the edges takes the sort's arrays");

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/large.h"
 #include "record/snapshot/filter.h"
 
 #define SCAN_BYTES  (256u << 10) /* stays in a second-level cache between the stages */
@@ -32,26 +31,9 @@ struct scanner {
 
 /* --- edges --- */
 
-void *wh_extract_edge_room(struct wh_extract *x, uint64_t room) {
-    struct wh_heap *h = x->heap;
-    struct wh_heap_edge *more = wh_large_alloc(room * sizeof *more);
-    if (!more)
-        return NULL;
-    if (h->edge_count)
-        memcpy(more, h->edges, h->edge_count * sizeof *more);
-    free(h->edges);
-    h->edges = more;
-    x->edge_room = room;
-    return more;
-}
-
-static struct wh_heap_edge *new_edge(struct wh_extract *x) {
-    struct wh_heap *h = x->heap;
-    if (h->edge_count == x->edge_room && !wh_extract_edge_room(x, x->edge_room * 2)) {
+static void add_edge(struct wh_extract *x, const struct wh_heap_edge *edge) {
+    if (wh_edges_add(&x->heap->edges, edge, NULL) != WH_OK)
         x->failed = true;
-        return NULL;
-    }
-    return &h->edges[h->edge_count];
 }
 
 static uint64_t word_at(const struct scanner *s, int64_t offset) {
@@ -104,15 +86,12 @@ static void take_unaligned(struct scanner *s, uint32_t from, uint64_t slot, uint
     if (node == WH_NO_NODE || node == from || x->heap->nodes[node].address != value ||
         from_offset > WH_OFFSET_MASK)
         return;
-    struct wh_heap_edge *edge = new_edge(x);
-    if (!edge)
-        return;
-    *edge = (struct wh_heap_edge){.from = from,
-                                  .to = node,
-                                  .from_offset = from_offset & WH_OFFSET_MASK,
-                                  .edge_class = WH_EDGE_TAGGED,
-                                  .evidence = WH_EVIDENCE_UNALIGNED};
-    x->heap->edge_count++;
+    struct wh_heap_edge edge = {.from = from,
+                                .to = node,
+                                .from_offset = from_offset & WH_OFFSET_MASK,
+                                .edge_class = WH_EDGE_TAGGED,
+                                .evidence = WH_EVIDENCE_UNALIGNED};
+    add_edge(x, &edge);
 }
 
 /* One word that passed the filter. [start, end): the range it may look around in. before: the last
@@ -158,24 +137,24 @@ static void take_word(struct scanner *s, uint32_t from, uint64_t origin, uint64_
         s->too_deep++;
         return;
     }
-    struct wh_heap_edge *edge = new_edge(x);
-    if (!edge || !wh_classify(x, &c, edge))
+    struct wh_heap_edge edge;
+    if (!wh_classify(x, &c, &edge))
         return;
     if (raw != c.value) {
         if (c.value != x->heap->nodes[c.node].address)
             return;
-        edge->edge_class = WH_EDGE_TAGGED;
-        edge->evidence = WH_EVIDENCE_HIGH_TAG;
-        edge->visible = 0;
+        edge.edge_class = WH_EDGE_TAGGED;
+        edge.evidence = WH_EVIDENCE_HIGH_TAG;
+        edge.visible = 0;
     }
     if (meaning == IS_EITHER) {
-        edge->edge_class = WH_EDGE_TAGGED;
-        edge->evidence = WH_EVIDENCE_OR_END;
-        edge->visible = 0;
+        edge.edge_class = WH_EDGE_TAGGED;
+        edge.evidence = WH_EVIDENCE_OR_END;
+        edge.visible = 0;
     }
-    edge->from = from;
-    edge->from_offset = (slot - origin) & WH_OFFSET_MASK;
-    x->heap->edge_count++;
+    edge.from = from;
+    edge.from_offset = (slot - origin) & WH_OFFSET_MASK;
+    add_edge(x, &edge);
 }
 
 /* --- pieces --- */
@@ -427,6 +406,7 @@ int wh_extract_edges(struct wh_extract *x) {
     }
     free(s.buffer);
     free(s.hits);
+    wh_edges_finish(&x->heap->edges);
     if (!x->failed)
         wh_classify_all(x);
     return x->failed ? WH_ESYSTEM : WH_OK;

@@ -1,41 +1,6 @@
-/* Questions asked of a solved graph: what stays when something is dropped, and which paths to one
- * block have nothing in common. Both recompute; dominators alone would give a floor, not an answer.
- */
+/* Which paths to one block have nothing in common? Recomputed: dominators alone would give a floor,
+ * not an answer. */
 #include "analyzer/graph/graph_internal.h"
-
-static int dropped(const uint8_t *set, uint32_t index) {
-    return set && set[index];
-}
-
-int wh_graph_reach(const struct wh_graph_input *input, const struct wh_csr *forward,
-                   const uint8_t *drop_variable, const uint8_t *drop_block,
-                   const uint8_t *drop_edge, uint8_t *reached, struct wh_error *error) {
-    uint32_t blocks = input->heap->node_count, count = 0;
-    uint32_t *queue = wh_graph_array((size_t)blocks + 1, sizeof(*queue), error);
-    if (!queue)
-        return WH_ESYSTEM;
-    for (uint32_t b = 0; b < blocks; b++)
-        reached[b] = 0;
-    for (uint32_t i = 0; i < input->variable_count; i++) {
-        uint32_t v = blocks + i;
-        if (dropped(drop_variable, i))
-            continue;
-        for (;;) {
-            for (uint32_t e = forward->offset[v]; e < forward->offset[v + 1]; e++) {
-                uint32_t to = forward->target[e];
-                if (reached[to] || dropped(drop_block, to) || dropped(drop_edge, forward->edge[e]))
-                    continue;
-                reached[to] = 1;
-                queue[count++] = to;
-            }
-            if (!count)
-                break;
-            v = queue[--count];
-        }
-    }
-    free(queue);
-    return 0;
-}
 
 void wh_graph_path_release(struct wh_graph_path *path) {
     free(path->steps);
@@ -64,7 +29,8 @@ static uint32_t search_level(struct search *s, uint32_t block, unsigned level) {
         uint32_t v = s->queue[head++];
         for (uint32_t e = s->reversed->offset[v]; e < s->reversed->offset[v + 1]; e++) {
             uint32_t u = s->reversed->target[e];
-            if (s->seen[u] || s->used[u] || s->reversed->edge_class[e] < level)
+            if (s->seen[u] || s->used[u] ||
+                s->input->heap->edges.items[s->reversed->edge[e]].edge_class < level)
                 continue;
             if (u >= blocks && s->input->variables[u - blocks].strength < level)
                 continue;
@@ -103,7 +69,7 @@ static void avoid(struct search *s, const struct wh_graph_path *path) {
     uint32_t blocks = s->input->heap->node_count;
     s->used[blocks + path->variable] = 1;
     for (uint32_t i = 0; i + 1 < path->length; i++)
-        s->used[s->input->heap->edges[path->steps[i]].to] = 1;
+        s->used[s->input->heap->edges.items[path->steps[i]].to] = 1;
 }
 
 int wh_graph_disjoint_paths(const struct wh_graph_input *input, const struct wh_csr *reversed,
