@@ -297,5 +297,6 @@ bool wh_recorder_pulse(void *recorder, struct wh_image *image) {
         wh_recorder_chunks(r, p, false);
     if (!r->is_frozen)
         wh_recorder_flush(r);
-    return r->may_stop && r->poll_bytes >= POLL_BYTES_MAX;
+    return r->may_stop && (r->poll_bytes >= POLL_BYTES_MAX ||
+                           atomic_load(&r->session->bell) != r->poll_bell); /* somebody waits */
 }

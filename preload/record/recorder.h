@@ -117,6 +117,7 @@ struct wh_recorder {
     struct wh_block_view *views;
     uint64_t previous_ticks; /* shifted, of the poll before this one: the watermark */
     uint64_t poll_bytes;     /* copied in this poll */
+    uint32_t poll_bell;      /* had rung so often when this poll began */
     bool is_asked;           /* a request for a snapshot could not be served yet */
     bool may_stop;           /* pairing now: a part of what there is will do */
     bool is_frozen;          /* pairing now: a process stands still meanwhile */

@@ -3,7 +3,10 @@
  * NONE. */
 #include "record/request.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -64,32 +67,30 @@ static void rest(void) {
     nanosleep(&ms, NULL);
 }
 
-/* Waits for a state that others write; false: it took too long. */
-static int wait_for(struct wh_process_slot *slot, uint32_t state) {
-    for (int i = 0; i < ANSWER_MS; i++) {
-        if (atomic_load(&slot->request) == state)
-            return 1;
-        rest();
-    }
-    return 0;
+/* A process that has ended answers nobody; the recorder may not be that far for seconds. */
+static bool has_ended(const struct wh_process_slot *slot, pid_t pid) {
+    return atomic_load(&slot->state) != WH_SLOT_LIVE || atomic_load(&slot->pid) != (uint32_t)pid ||
+           (kill(pid, 0) != 0 && errno == ESRCH);
 }
 
-/* Waits for the end of a request: DONE, FAILED, or what it was when it took too long. */
-static uint32_t wait_for_answer(const struct wh_process_slot *slot) {
-    uint32_t state = WH_REQUEST_ASKED;
-    for (int i = 0; i < ANSWER_MS; i++) {
-        state = atomic_load(&slot->request);
-        if (state == WH_REQUEST_DONE || state == WH_REQUEST_FAILED)
-            break;
+/* Waits for one of two states that others write. What the state was in the end. */
+static uint32_t wait_for(const struct wh_process_slot *slot, pid_t pid, uint32_t this,
+                         uint32_t that) {
+    uint32_t state = atomic_load(&slot->request);
+    for (int i = 0; state != this && state != that && i < ANSWER_MS && !has_ended(slot, pid); i++) {
         rest();
+        state = atomic_load(&slot->request);
     }
     return state;
 }
 
 static int ask(struct wh_session *session, struct wh_process_slot *slot, pid_t pid,
                const char *label, struct wh_error *error) {
-    if (!wait_for(slot, WH_REQUEST_NONE))
-        return wh_fail(error, WH_ESYSTEM, "another snapshot of process %d does not end", (int)pid);
+    if (wait_for(slot, pid, WH_REQUEST_NONE, WH_REQUEST_NONE) != WH_REQUEST_NONE)
+        return has_ended(slot, pid)
+                   ? wh_fail(error, WH_ESYSTEM, "no snapshot: process %d has ended", (int)pid)
+                   : wh_fail(error, WH_ESYSTEM, "another snapshot of process %d does not end",
+                             (int)pid);
     memset(slot->request_label, 0, sizeof slot->request_label);
     memcpy(slot->request_label, label, strnlen(label, sizeof slot->request_label - 1));
     atomic_store(&slot->request_reason, WH_SNAP_COMMAND);
@@ -98,15 +99,17 @@ static int ask(struct wh_session *session, struct wh_process_slot *slot, pid_t p
     if (!atomic_compare_exchange_strong(&slot->request, &none, WH_REQUEST_ASKED))
         return wh_fail(error, WH_ESYSTEM, "process %d takes a snapshot itself just now", (int)pid);
     wh_session_ring(session);
-    uint32_t state = wait_for_answer(slot);
+    uint32_t state = wait_for(slot, pid, WH_REQUEST_DONE, WH_REQUEST_FAILED);
     char why[sizeof slot->request_label];
     memcpy(why, slot->request_label, sizeof why);
     why[sizeof why - 1] = 0;
-    atomic_store(&slot->request, WH_REQUEST_NONE);
+    (void)atomic_compare_exchange_strong(&slot->request, &(uint32_t){state}, WH_REQUEST_NONE);
     if (state == WH_REQUEST_DONE)
         return 0;
     if (state == WH_REQUEST_FAILED)
         return wh_fail(error, WH_ESYSTEM, "no snapshot: %s", why);
+    if (has_ended(slot, pid))
+        return wh_fail(error, WH_ESYSTEM, "no snapshot: process %d has ended", (int)pid);
     return wh_fail(error, WH_ESYSTEM, "the recorder of process %d does not answer", (int)pid);
 }
 

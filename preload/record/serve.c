@@ -303,7 +303,7 @@ static void judge_pace(struct wh_recorder *r) {
 
 static void poll_once(struct wh_recorder *r) {
     uint64_t now_ticks = wh_recorder_now(r), now_ns = wh_monotonic_ns();
-    uint32_t bell = atomic_load(&r->session->bell);
+    r->poll_bell = atomic_load(&r->session->bell);
     r->poll_bytes = 0;
     atomic_fetch_add_explicit(&r->session->recorder_beat, 1, memory_order_relaxed);
     wh_recorder_discover(r);
@@ -327,7 +327,7 @@ static void poll_once(struct wh_recorder *r) {
         wh_content_commit(r->content);
     stop_recording(r);
     judge_pace(r);
-    atomic_store(&r->pace.bell_answered, bell);
+    atomic_store(&r->pace.bell_answered, r->poll_bell);
 }
 
 /* The command ended, descendants run on: the launcher need not wait for them. */

@@ -32,3 +32,17 @@ for round in 1 2 3 4 5; do
     timeout 120 taskset -c 0 "$WHOHOLDS" record -q --force --snapshot=exit,every:5ms -o "$TMP/t.db" -- "$PROGRAMS/t_count" 300000 >"$TMP/out"
     check_eq 1 "$(q "$TMP/t.db" "SELECT count(*) FROM snapshot WHERE reason = 'exit'")" "snapshots at exit, round $round"
 done
+
+# Somebody who asks while it ends is told so, and does not wait for a recorder that is far behind.
+taskset -c 0 "$WHOHOLDS" record -q --force -o "$TMP/t.db" -- "$PROGRAMS/t_count" 2000000 >"$TMP/out" &
+recording=$!
+started+=("$recording")
+wait_for 30 pgrep -P "$recording" t_count || fail "the program did not start"
+program=$(pgrep -P "$recording" t_count)
+status=0
+while [ "$status" = 0 ]; do
+    timeout 15 "$WHOHOLDS" snapshot "$program" >/dev/null 2>"$TMP/why" || status=$?
+done
+[ "$status" = 4 ] || [ "$status" = 5 ] || fail "status $status of a snapshot of a program that ends: $(cat "$TMP/why")"
+matches -E 'has ended|is not recorded|cannot look at process' <"$TMP/why" || fail "it says: $(cat "$TMP/why")"
+wait "$recording" || fail "status $? of the recording"
