@@ -120,9 +120,6 @@ int wh_graph_sum(const struct wh_heap *heap, const struct wh_graph *graph, struc
 
 /* From numbers back to vertices, array by array. */
 int wh_graph_publish(struct wh_graph *graph, struct wh_dfs *dfs, struct wh_error *error) {
-    wh_csr_release(&dfs->in);
-    free(dfs->parent);
-    dfs->parent = NULL;
     graph->retained_bytes = wh_graph_room(graph->vertices, sizeof(*graph->retained_bytes), error);
     if (!graph->retained_bytes)
         return WH_ESYSTEM;

@@ -46,13 +46,17 @@ static int dominators(const struct wh_graph_input *input, struct wh_graph *graph
                       const struct wh_out *out, const uint32_t *leaders, uint32_t leader_count,
                       struct wh_error *error) {
     struct wh_dfs dfs = {0};
+    struct wh_heads heads = {0};
     int r = wh_graph_dfs(graph, out, leaders, leader_count, &dfs, error);
     if (r == 0)
         r = wh_graph_dominators(graph, &dfs, error);
     if (r == 0)
+        r = wh_graph_heads(&dfs, &heads, error);
+    if (r == 0)
         r = wh_graph_sum(input->heap, graph, &dfs, error);
     if (r == 0)
-        r = wh_graph_share(graph, &dfs, error);
+        r = wh_graph_share(graph, &dfs, &heads, error);
+    wh_heads_release(&heads);
     if (r == 0)
         r = wh_graph_publish(graph, &dfs, error);
     wh_dfs_release(&dfs);

@@ -84,7 +84,21 @@ int wh_graph_sum(const struct wh_heap *heap, const struct wh_graph *graph, struc
                  struct wh_error *error);
 int wh_graph_publish(struct wh_graph *graph, struct wh_dfs *dfs, struct wh_error *error);
 
-/* share.c: heads, masks, groups, sums. */
-int wh_graph_share(struct wh_graph *graph, const struct wh_dfs *dfs, struct wh_error *error);
+/* What is shared: heads, and who owns what refers to them. */
+struct wh_heads {
+    uint32_t count;
+    uint32_t *number; /* per head: in the walk */
+    uint32_t *above;  /* per head: owner of its parent in the walk */
+    uint32_t *offset; /* per head and one more: first entry in owner */
+    uint32_t *owner;  /* owners of the others that refer to it */
+};
+void wh_heads_release(struct wh_heads *heads);
+
+/* share.c: takes dfs->in and dfs->parent, of which nothing else is needed. */
+int wh_graph_heads(struct wh_dfs *dfs, struct wh_heads *ret, struct wh_error *error);
+
+/* share.c: masks of the heads, groups, sums. */
+int wh_graph_share(struct wh_graph *graph, const struct wh_dfs *dfs, const struct wh_heads *heads,
+                   struct wh_error *error);
 
 #endif

@@ -5,51 +5,105 @@
  * graph that is usually thousands of times smaller. Masks of the 63 heaviest variables (and one bit
  * for the others) run through its strongly connected components in topological order, which
  * Tarjan's algorithm over *incoming* edges yields by itself: a component closes after all that can
- * reach it. */
+ * reach it. (Pearce's form of it: one number a head, and only those stay open that are not the root
+ * of their component.) Heads are numbered as the depth-first walk met them. */
 #include "analyzer/graph/graph_internal.h"
 
 #include <string.h>
 
-/* Heads are numbered as the depth-first walk met them: `in`, `parent` and `owner` of neighbours lie
- * side by side then. graph->heads has them by block, for wh_graph_mask(). */
-struct head {
-    uint64_t mask;
-    uint32_t number; /* in the walk */
-    uint32_t index;  /* visit number + 1; 0 = not visited */
-    uint32_t low;    /* smallest visit number reachable; CLOSED once the component is complete */
-    uint32_t cursor; /* next neighbour to look at */
-    uint32_t caller; /* the explicit call stack: who came to me */
-};
+#include "base/string.h"
+
 #define CLOSED UINT32_MAX
+
+/* The explicit call stack. */
+struct step {
+    uint32_t head, cursor;
+    int is_root; /* of its component, as far as is known */
+};
 
 struct share {
     struct wh_graph *graph;
     const struct wh_dfs *dfs;
-    struct head *heads;
-    uint32_t *open;     /* heads without a component yet */
+    const struct wh_heads *heads;
+    uint64_t *mask;     /* per head */
+    uint32_t *visit;    /* per head: 0 = not visited; the lowest visit reachable; at last CLOSED */
     uint32_t *variable; /* per variable: its number in the walk */
-    uint32_t visits, open_count;
+    uint32_t *open;     /* heads without a component, which are not the root of theirs */
+    struct step *steps;
+    uint32_t open_count, open_room, visits;
+    size_t depth, room;
 };
 
-static uint64_t head_bytes(const struct share *s, uint32_t h) {
-    return s->dfs->bytes[s->heads[h].number];
+void wh_heads_release(struct wh_heads *heads) {
+    free(heads->number);
+    free(heads->above);
+    free(heads->offset);
+    free(heads->owner);
+    *heads = (struct wh_heads){0};
 }
 
-static int list_heads(struct share *s, struct wh_error *error) {
-    const struct wh_dfs *dfs = s->dfs;
-    s->heads = wh_graph_array(dfs->heads, sizeof(*s->heads), error);
-    s->open = wh_graph_room(dfs->heads, sizeof(*s->open), error);
-    s->variable = wh_graph_room(s->graph->variables, sizeof(*s->variable), error);
-    if (!s->heads || !s->open || !s->variable)
-        return WH_ESYSTEM;
-    for (uint32_t i = 1; i < dfs->count; i++) {
-        if (dfs->idom[i] != 0) /* everything below the super-root is a variable, LOST or a head */
-            continue;
-        if (dfs->owner[i] & WH_OWNER_HEAD)
-            s->heads[dfs->owner[i] & ~WH_OWNER_HEAD].number = i;
-        else if (dfs->vertex[i] < s->graph->lost)
-            s->variable[dfs->vertex[i] - s->graph->blocks] = i;
+/* Neighbours that have one owner stand together mostly: it is listed once. The list of a head
+ * begins at or before that of its number, so it is written over what was read. */
+static void list_owners(struct wh_dfs *dfs, struct wh_heads *heads) {
+    uint32_t at = 0;
+    for (uint32_t h = 0; h < heads->count; h++) {
+        uint32_t n = heads->number[h], before = dfs->owner[dfs->parent[n]];
+        uint32_t first = dfs->in.offset[n], end = dfs->in.offset[n + 1];
+        heads->above[h] = before;
+        dfs->in.offset[h] = at;
+        for (uint32_t i = first; i < end; i++) {
+            uint32_t owner = dfs->owner[dfs->in.target[i]];
+            if (owner == before)
+                continue;
+            dfs->in.target[at++] = owner;
+            before = owner;
+        }
     }
+    dfs->in.offset[heads->count] = at;
+}
+
+static void shrink(uint32_t **array, size_t count) {
+    uint32_t *less = realloc(*array, (count + 1) * sizeof(*less));
+    *array = less ? less : *array;
+}
+
+int wh_graph_heads(struct wh_dfs *dfs, struct wh_heads *ret, struct wh_error *error) {
+    *ret = (struct wh_heads){.count = dfs->heads};
+    ret->number = wh_graph_room(dfs->heads, sizeof(*ret->number), error);
+    ret->above = wh_graph_room(dfs->heads, sizeof(*ret->above), error);
+    if (!ret->number || !ret->above) {
+        wh_heads_release(ret);
+        return WH_ESYSTEM;
+    }
+    for (uint32_t i = 1; i < dfs->count; i++)
+        if (dfs->idom[i] == 0 && dfs->owner[i] & WH_OWNER_HEAD)
+            ret->number[dfs->owner[i] & ~WH_OWNER_HEAD] = i;
+    list_owners(dfs, ret);
+    ret->offset = dfs->in.offset;
+    ret->owner = dfs->in.target;
+    dfs->in.offset = dfs->in.target = NULL;
+    free(dfs->parent);
+    dfs->parent = NULL;
+    shrink(&ret->owner, ret->offset[ret->count]);
+    shrink(&ret->offset, ret->count);
+    return 0;
+}
+
+static uint64_t head_bytes(const struct share *s, uint32_t h) {
+    return s->dfs->bytes[s->heads->number[h]];
+}
+
+static int open_share(struct share *s, struct wh_error *error) {
+    const struct wh_dfs *dfs = s->dfs;
+    const struct wh_graph *g = s->graph;
+    s->mask = wh_graph_array(s->heads->count, sizeof(*s->mask), error);
+    s->visit = wh_graph_array(s->heads->count, sizeof(*s->visit), error);
+    s->variable = wh_graph_room(g->variables, sizeof(*s->variable), error);
+    if (!s->mask || !s->visit || !s->variable)
+        return WH_ESYSTEM;
+    for (uint32_t i = 1; i < dfs->count; i++)
+        if (dfs->vertex[i] >= g->blocks && dfs->vertex[i] < g->lost)
+            s->variable[dfs->vertex[i] - g->blocks] = i;
     return 0;
 }
 
@@ -62,7 +116,7 @@ struct rank {
 /* The heads and their masks in the order of their blocks. */
 static int publish_heads(struct share *s, struct wh_error *error) {
     struct wh_graph *g = s->graph;
-    uint32_t words = g->blocks / 64 + 1, count = s->dfs->heads;
+    uint32_t words = g->blocks / 64 + 1, count = s->heads->count;
     struct rank *ranks = wh_graph_array(words, sizeof(*ranks), error);
     g->heads = wh_graph_room(count, sizeof(*g->heads), error);
     g->head_mask = wh_graph_room(count, sizeof(*g->head_mask), error);
@@ -71,17 +125,17 @@ static int publish_heads(struct share *s, struct wh_error *error) {
         return WH_ESYSTEM;
     }
     for (uint32_t h = 0; h < count; h++) {
-        uint32_t v = s->dfs->vertex[s->heads[h].number];
+        uint32_t v = s->dfs->vertex[s->heads->number[h]];
         ranks[v / 64].bits |= UINT64_C(1) << v % 64;
     }
     for (uint32_t w = 1; w < words; w++)
         ranks[w].before = ranks[w - 1].before + (uint32_t)__builtin_popcountll(ranks[w - 1].bits);
     for (uint32_t h = 0; h < count; h++) {
-        uint32_t v = s->dfs->vertex[s->heads[h].number];
+        uint32_t v = s->dfs->vertex[s->heads->number[h]];
         uint64_t lower = ranks[v / 64].bits & ((UINT64_C(1) << v % 64) - 1);
         uint32_t at = ranks[v / 64].before + (uint32_t)__builtin_popcountll(lower);
         g->heads[at] = v;
-        g->head_mask[at] = s->heads[h].mask;
+        g->head_mask[at] = s->mask[h];
     }
     g->head_count = count;
     free(ranks);
@@ -100,14 +154,12 @@ static int by_bytes(const void *a, const void *b) {
     return x->variable < y->variable ? -1 : x->variable > y->variable;
 }
 
-/* The k-th incoming neighbour of head h (the tree edge last) as an owner; 0 = no more. */
+/* The k-th owner of a neighbour that refers to head h (the tree's last); 0 = no more. */
 static inline int incoming(const struct share *s, uint32_t h, uint32_t k, uint32_t *ret_owner) {
-    const struct wh_dfs *dfs = s->dfs;
-    uint32_t n = s->heads[h].number, first = dfs->in.offset[n],
-             count = dfs->in.offset[n + 1] - first;
+    uint32_t first = s->heads->offset[h], count = s->heads->offset[h + 1] - first;
     if (k > count)
         return 0;
-    *ret_owner = dfs->owner[k < count ? dfs->in.target[first + k] : dfs->parent[n]];
+    *ret_owner = k < count ? s->heads->owner[first + k] : s->heads->above[h];
     return 1;
 }
 
@@ -121,7 +173,7 @@ static int assign_bits(struct share *s, struct wh_error *error) {
         all[i] = (struct candidate){s->dfs->bytes[s->variable[i]], i};
         g->variable_bit[i] = 63;
     }
-    for (uint32_t h = 0, owner; h < s->dfs->heads; h++)
+    for (uint32_t h = 0, owner; h < s->heads->count; h++)
         for (uint32_t k = 0; incoming(s, h, k, &owner); k++)
             if (!(owner & WH_OWNER_HEAD) && owner < g->lost)
                 all[owner - g->blocks].bytes += head_bytes(s, h);
@@ -140,59 +192,73 @@ static uint64_t variable_mask(const struct wh_graph *g, uint32_t vertex) {
     return UINT64_C(1) << g->variable_bit[vertex - g->blocks];
 }
 
-static void enter(struct share *s, uint32_t h, uint32_t from) {
-    struct head *head = &s->heads[h];
-    head->index = head->low = ++s->visits;
-    head->caller = from;
-    s->open[s->open_count++] = h;
+static int enter(struct share *s, uint32_t h, struct wh_error *error) {
+    if (wh_array_reserve(&s->steps, &s->room, s->depth + 1, sizeof(*s->steps)) < 0)
+        return wh_fail(error, WH_ESYSTEM, "no memory for a graph of %zu items", s->depth);
+    s->visit[h] = ++s->visits;
+    s->steps[s->depth++] = (struct step){h, 0, 1};
+    return 0;
 }
 
-static void close_component(struct share *s, uint32_t h) {
-    uint64_t mask = 0;
-    uint32_t first = s->open_count;
-    do {
-        mask |= s->heads[s->open[--first]].mask;
-    } while (s->open[first] != h);
-    for (uint32_t i = first; i < s->open_count; i++) {
-        s->heads[s->open[i]].mask = mask;
-        s->heads[s->open[i]].low = CLOSED;
+/* What the step's head learns of another one, which was visited before or just now. */
+static void learn(struct share *s, struct step *step, uint32_t other) {
+    if (s->visit[other] == CLOSED) {
+        s->mask[step->head] |= s->mask[other];
+    } else if (s->visit[other] < s->visit[step->head]) {
+        s->visit[step->head] = s->visit[other];
+        step->is_root = 0;
     }
+}
+
+/* h is the root of its component, whose other heads lie on top of the open ones. */
+static void close_component(struct share *s, uint32_t h) {
+    uint64_t mask = s->mask[h];
+    uint32_t first = s->open_count;
+    while (first && s->visit[s->open[first - 1]] >= s->visit[h])
+        mask |= s->mask[s->open[--first]];
+    for (uint32_t i = first; i < s->open_count; i++) {
+        s->mask[s->open[i]] = mask;
+        s->visit[s->open[i]] = CLOSED;
+    }
+    s->mask[h] = mask;
+    s->visit[h] = CLOSED;
     s->open_count = first;
 }
 
-static void visit(struct share *s, uint32_t start) {
-    uint32_t h = start, owner;
-    enter(s, h, WH_GRAPH_NONE);
-    while (h != WH_GRAPH_NONE) {
-        struct head *head = &s->heads[h];
-        if (incoming(s, h, head->cursor, &owner)) {
-            head->cursor++;
-            if (!(owner & WH_OWNER_HEAD)) {
-                head->mask |= variable_mask(s->graph, owner);
-                continue;
-            }
-            const struct head *other = &s->heads[owner & ~WH_OWNER_HEAD];
-            if (!other->index) {
-                enter(s, owner & ~WH_OWNER_HEAD, h);
-                h = owner & ~WH_OWNER_HEAD;
-            } else if (other->low == CLOSED) {
-                head->mask |= other->mask;
-            } else if (other->index < head->low) {
-                head->low = other->index;
-            }
+static int leave(struct share *s, struct wh_error *error) {
+    struct step done = s->steps[--s->depth];
+    if (done.is_root) {
+        close_component(s, done.head);
+    } else {
+        int r = wh_graph_grow(&s->open, &s->open_room, s->open_count + 1, error);
+        if (r < 0)
+            return r;
+        s->open[s->open_count++] = done.head;
+    }
+    if (s->depth)
+        learn(s, &s->steps[s->depth - 1], done.head);
+    return 0;
+}
+
+static int visit(struct share *s, uint32_t start, struct wh_error *error) {
+    uint32_t owner;
+    int r = enter(s, start, error);
+    while (r == 0 && s->depth) {
+        struct step *step = &s->steps[s->depth - 1];
+        if (!incoming(s, step->head, step->cursor, &owner)) {
+            r = leave(s, error);
             continue;
         }
-        if (head->low == head->index)
-            close_component(s, h);
-        if (head->caller != WH_GRAPH_NONE) {
-            struct head *back = &s->heads[head->caller];
-            if (head->low == CLOSED)
-                back->mask |= head->mask;
-            else if (head->low < back->low)
-                back->low = head->low;
-        }
-        h = head->caller;
+        step->cursor++;
+        uint32_t other = owner & ~WH_OWNER_HEAD;
+        if (!(owner & WH_OWNER_HEAD))
+            s->mask[step->head] |= variable_mask(s->graph, owner);
+        else if (s->visit[other])
+            learn(s, step, other);
+        else
+            r = enter(s, other, error);
     }
+    return r;
 }
 
 static uint32_t holders_of(uint64_t mask) {
@@ -241,15 +307,15 @@ static int make_groups(struct share *s, struct wh_error *error) {
     struct wh_graph *g = s->graph;
     struct group_table t = {.mask = 127};
     int r = grow_groups(g, &t, error);
-    for (uint32_t h = 0; r == 0 && h < s->dfs->heads; h++) {
-        uint32_t *slot = group_slot(&t, g->groups, s->heads[h].mask);
+    for (uint32_t h = 0; r == 0 && h < s->heads->count; h++) {
+        uint32_t *slot = group_slot(&t, g->groups, s->mask[h]);
         if (!*slot) {
-            g->groups[g->group_count++] = (struct wh_share_group){
-                .mask = s->heads[h].mask, .holders = holders_of(s->heads[h].mask)};
+            g->groups[g->group_count++] =
+                (struct wh_share_group){.mask = s->mask[h], .holders = holders_of(s->mask[h])};
             *slot = g->group_count;
         }
         g->groups[*slot - 1].bytes += head_bytes(s, h);
-        g->groups[*slot - 1].objects += s->dfs->objects[s->heads[h].number];
+        g->groups[*slot - 1].objects += s->dfs->objects[s->heads->number[h]];
         if (g->group_count > t.mask / 2)
             r = grow_groups(g, &t, error);
     }
@@ -289,25 +355,28 @@ static void make_sums(const struct share *s) {
         sum_group(g, &g->groups[i]);
 }
 
-int wh_graph_share(struct wh_graph *graph, const struct wh_dfs *dfs, struct wh_error *error) {
-    struct share s = {.graph = graph, .dfs = dfs};
+int wh_graph_share(struct wh_graph *graph, const struct wh_dfs *dfs, const struct wh_heads *heads,
+                   struct wh_error *error) {
+    struct share s = {.graph = graph, .dfs = dfs, .heads = heads};
     graph->variable_bit = wh_graph_array(graph->variables, 1, error);
     graph->sums = wh_graph_array(graph->variables, sizeof(*graph->sums), error);
-    int r = graph->variable_bit && graph->sums ? list_heads(&s, error) : WH_ESYSTEM;
+    int r = graph->variable_bit && graph->sums ? open_share(&s, error) : WH_ESYSTEM;
     if (r == 0)
         r = assign_bits(&s, error);
-    for (uint32_t h = 0; r == 0 && h < dfs->heads; h++)
-        if (!s.heads[h].index)
-            visit(&s, h);
+    for (uint32_t h = 0; r == 0 && h < heads->count; h++)
+        if (!s.visit[h])
+            r = visit(&s, h, error);
     if (r == 0)
         r = publish_heads(&s, error);
     if (r == 0)
         r = make_groups(&s, error);
     if (r == 0)
         make_sums(&s);
-    free(s.heads);
-    free(s.open);
+    free(s.mask);
+    free(s.visit);
     free(s.variable);
+    free(s.open);
+    free(s.steps);
     return r;
 }
 

@@ -3,6 +3,7 @@
  * seconds, the wall seconds and the most memory of each. Every root slot is a root variable here.
  *
  *   steps [BLOCKS]    default 1000000 */
+#include <malloc.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -150,6 +151,7 @@ static double file_bytes(const char *path) {
 int main(int argc, char **argv) {
     uint64_t blocks = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000;
     struct wh_error error;
+    (void)mallopt(M_MMAP_THRESHOLD, 256 << 10); /* as in the recorder */
     size_t bytes = sizeof *board + blocks * sizeof *board->blocks;
     board = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
                  -1, 0);
