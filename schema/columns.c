@@ -169,13 +169,77 @@ static void sort_record(struct sorting *s, const struct wh_reader *before,
     *s->at[STACK2]++ = (uint8_t)(e->stack >> 16);
 }
 
+/* --- the same for the records that nearly all are, whose values are copied as they stand where
+ * they need not be known */
+
+#define USUAL_BYTES 48u /* no plain record is longer, with what is looked at behind it */
+
+/* A varint of at most eight bytes that is as short as can be, to a column. NULL: it is not. */
+static const uint8_t *move(const uint8_t *p, unsigned char **column) {
+    uint64_t w, unused;
+    const uint8_t *end = wh_get_varint_sure(p, &unused);
+    if (!end || (end[-1] == 0 && end - p > 1))
+        return NULL;
+    memcpy(&w, p, sizeof w);
+    memcpy(*column, &w, sizeof w);
+    *column += end - p;
+    return end;
+}
+
+/* false: nothing was done, it is for sort_record(). */
+static bool sort_usual(struct sorting *s, struct wh_reader *r) {
+    unsigned char *dt_at = s->at[DT], *new_at = s->at[NEW], *size_at = s->at[SIZE];
+    const uint8_t *p = r->cursor, *address;
+    uint8_t tag = *p++;
+    uint32_t stack = r->stack;
+    uint64_t back, stack_back;
+    if (!is_plain(tag) || !(p = move(p, &dt_at)))
+        return false;
+    address = p;
+    if (!(p = wh_get_varint_sure(address, &back)) || !move(address, &new_at))
+        return false;
+    uint64_t line = (r->address >> 3) + (uint64_t)wh_unzigzag(back);
+    if (line >> 61)
+        return false;
+    if (tag != FREE_PLAIN) {
+        const uint8_t *last;
+        if (!(last = move(p, &size_at)) || !(p = wh_get_varint_sure(last, &stack_back)) ||
+            p - last > 4 || (p[-1] == 0 && p - last > 1))
+            return false;
+        stack += (uint32_t)wh_unzigzag(stack_back);
+        if (stack >> 24)
+            return false;
+        *s->at[STACK0]++ = (uint8_t)stack;
+        *s->at[STACK1]++ = (uint8_t)(stack >> 8);
+        *s->at[STACK2]++ = (uint8_t)(stack >> 16);
+        s->at[SIZE] = size_at;
+    }
+    *s->at[TAG]++ = tag;
+    s->at[DT] = dt_at;
+    uint32_t place = place_of(s, line);
+    *s->at[PLACE0]++ = (uint8_t)place;
+    *s->at[PLACE1]++ = (uint8_t)(place >> 8);
+    if (!place)
+        s->at[NEW] = new_at;
+    r->cursor = p;
+    r->address = line << 3;
+    r->stack = stack;
+    return true;
+}
+
 static void sort_block(struct sorting *s, const struct wh_block *header, const uint8_t *payload,
                        uint32_t bytes) {
     struct wh_reader r, before;
     struct wh_event e;
     wh_reader_init(&r, header, payload, bytes);
-    for (before = r; wh_reader_next(&r, &e) == 1; before = r)
+    for (;;) {
+        while (r.end - r.cursor >= (ptrdiff_t)USUAL_BYTES && sort_usual(s, &r))
+            ;
+        before = r;
+        if (wh_reader_next(&r, &e) != 1)
+            break;
         sort_record(s, &before, &r, &e);
+    }
     if (r.cursor == r.end)
         return;
     *s->at[TAG]++ = TAG_NO_RECORD;
