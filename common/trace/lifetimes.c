@@ -1,10 +1,9 @@
-/* The compact list of lifetimes and the table of sums. */
+/* The compact list of lifetimes. */
 #include "trace/lifetimes.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/large.h"
 #include "wire/codec.h"
 
 /* Each page is twice as large as the one before, up to the last size: many lists stay small. */
@@ -203,98 +202,4 @@ bool wh_lifetimes_take(struct wh_lifetimes *l, struct wh_lifetimes_cursor *c,
     c->left--;
     c->last = *ret_life = life;
     return true;
-}
-
-/* --- sums
- * ------------------------------------------------------------------------------------------ */
-
-uint8_t wh_size_log2(uint64_t size) {
-    if (size <= 1)
-        return size ? 0 : 255;
-    return (uint8_t)(64 - __builtin_clzll(size - 1));
-}
-
-static uint64_t fold_hash(const struct wh_fold *f) {
-    uint64_t h = ((uint64_t)f->stack << 32 | f->free_stack) * 0x9e3779b97f4a7c15ull;
-    h ^= h >> 32;
-    h += ((uint64_t)f->thread << 32 | f->second) * 0xc2b2ae3d27d4eb4full;
-    h ^= h >> 29;
-    h += ((uint64_t)f->process_id << 8 | f->size_log2) * 0x165667b19e3779f9ull;
-    h *= 0x9e3779b97f4a7c15ull;
-    return h ^ (h >> 32);
-}
-
-static bool same(const struct wh_fold *a, const struct wh_fold *b) {
-    return a->stack == b->stack && a->free_stack == b->free_stack && a->thread == b->thread &&
-           a->second == b->second && a->size_log2 == b->size_log2 && a->process_id == b->process_id;
-}
-
-static struct wh_fold *fold_slot(struct wh_fold *slots, size_t capacity,
-                                 const struct wh_fold *key) {
-    for (size_t i = fold_hash(key);; i++) {
-        struct wh_fold *s = &slots[i & (capacity - 1)];
-        if (!s->used || same(s, key))
-            return s;
-    }
-}
-
-static int folds_grow(struct wh_folds *f) {
-    size_t capacity = f->capacity ? f->capacity * 2 : 1024;
-    struct wh_fold *slots = wh_large_alloc(capacity * sizeof *slots);
-    if (!slots)
-        return -1;
-    memset(slots, 0, capacity * sizeof *slots);
-    for (size_t i = 0; i < f->capacity; i++)
-        if (f->slots[i].used)
-            *fold_slot(slots, capacity, &f->slots[i]) = f->slots[i];
-    free(f->slots);
-    f->slots = slots;
-    f->capacity = capacity;
-    return 0;
-}
-
-static int put(struct wh_folds *f, const struct wh_fold *one) {
-    if (f->count >= f->capacity - f->capacity / 4 && folds_grow(f))
-        return -1;
-    struct wh_fold *s = fold_slot(f->slots, f->capacity, one);
-    if (!s->used) {
-        *s = *one;
-        s->used = true;
-        f->count++;
-        return 0;
-    }
-    s->objects += one->objects;
-    s->bytes += one->bytes;
-    s->lifetime_ns += one->lifetime_ns;
-    s->peak_objects += one->peak_objects;
-    s->peak_bytes += one->peak_bytes;
-    return 0;
-}
-
-static int put_oldest(struct wh_folds *f) {
-    const struct wh_fold *oldest = &f->ahead[f->ahead_at];
-    f->ahead_at = (f->ahead_at + 1) % WH_FOLDS_AHEAD;
-    f->ahead_count--;
-    return put(f, oldest);
-}
-
-int wh_folds_add(struct wh_folds *f, const struct wh_fold *one) {
-    if (f->ahead_count == WH_FOLDS_AHEAD && put_oldest(f))
-        return -1;
-    if (f->capacity)
-        __builtin_prefetch(&f->slots[fold_hash(one) & (f->capacity - 1)], 1);
-    f->ahead[(f->ahead_at + f->ahead_count++) % WH_FOLDS_AHEAD] = *one;
-    return 0;
-}
-
-int wh_folds_settle(struct wh_folds *f) {
-    while (f->ahead_count)
-        if (put_oldest(f))
-            return -1;
-    return 0;
-}
-
-void wh_folds_release(struct wh_folds *f) {
-    free(f->slots);
-    *f = (struct wh_folds){0};
 }

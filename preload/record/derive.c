@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "trace/folds.h"
+
 #define PROCESS_BUCKETS 256u
 #define FLUSH_ROWS      65536u
 #define DECIDED_AT_ONCE 4u
-#define FOLDS_MAX       380000u /* with those of one pulse more the table has 32 MiB */
+#define FOLDS_MAX       780000u /* with those of one pulse more the table has 32 MiB */
 
 /* What is remembered of a process beyond its end: enough to tell which blocks its peak held. */
 struct process {
@@ -86,20 +88,23 @@ static int fold(struct wh_derive *d, const struct wh_lifetime *life, bool at_pea
         return 0;
     uint64_t birth = wh_clock_ns(&d->clock, life->block.birth_ticks);
     uint64_t death = wh_clock_ns(&d->clock, life->death.ticks);
-    struct wh_fold one = {
+    struct wh_fold_context context = {
         .process_id = life->process_id,
-        .stack = life->block.stack,
-        .free_stack = life->death.stack,
         .thread = life->block.thread,
+        .free_stack = life->death.stack,
         .second = (uint32_t)(birth / 1000000000u),
-        .size_log2 = wh_size_log2(life->block.size),
-        .objects = is_own,
-        .bytes = is_own ? life->block.size : 0,
-        .lifetime_ns = is_own && death > birth ? death - birth : 0,
-        .peak_objects = at_peak,
-        .peak_bytes = at_peak ? life->block.size : 0,
     };
-    return wh_folds_add(&d->folds, &one);
+    int64_t number = wh_folds_context(&d->folds, &context);
+    struct wh_fold one = {
+        .bytes = life->block.size,
+        .lifetime_ns = is_own && death > birth ? death - birth : 0,
+        .stack = life->block.stack,
+        .objects = 1,
+        .context = (uint32_t)number,
+        .size_log2 = wh_size_log2(life->block.size),
+        .how = (uint8_t)((is_own ? WH_FOLD_OWN : 0) | (at_peak ? WH_FOLD_PEAK : 0)),
+    };
+    return number < 0 ? -1 : wh_folds_add(&d->folds, &one);
 }
 
 static int fold_all(struct wh_derive *d, struct wh_lifetimes *list) {
@@ -380,22 +385,24 @@ struct fold_writer {
 
 static int next_fold(void *arg, struct wh_cell *cells) {
     struct fold_writer *w = arg;
-    while (w->at < w->folds->capacity && !w->folds->slots[w->at].used)
+    while (w->at < w->folds->capacity && !w->folds->slots[w->at].how)
         w->at++;
     if (w->at == w->folds->capacity)
         return 0;
     const struct wh_fold *f = &w->folds->slots[w->at++];
-    wh_cell_int(&cells[0], f->process_id);
+    const struct wh_fold_context *c = &w->folds->contexts[f->context];
+    bool is_own = f->how & WH_FOLD_OWN, is_of_peak = f->how & WH_FOLD_PEAK;
+    wh_cell_int(&cells[0], c->process_id);
     wh_cell_int(&cells[1], f->stack);
-    wh_cell_int(&cells[2], f->free_stack);
-    wh_cell_int(&cells[3], f->thread);
+    wh_cell_int(&cells[2], c->free_stack);
+    wh_cell_int(&cells[3], c->thread);
     wh_cell_int(&cells[4], f->size_log2 == 255 ? 0 : (int64_t)1 << f->size_log2);
-    wh_cell_int(&cells[5], f->second);
-    wh_cell_int(&cells[6], (int64_t)f->objects);
-    wh_cell_int(&cells[7], (int64_t)f->bytes);
+    wh_cell_int(&cells[5], c->second);
+    wh_cell_int(&cells[6], is_own ? f->objects : 0);
+    wh_cell_int(&cells[7], is_own ? (int64_t)f->bytes : 0);
     wh_cell_int(&cells[8], (int64_t)f->lifetime_ns);
-    wh_cell_int(&cells[9], (int64_t)f->peak_objects);
-    wh_cell_int(&cells[10], (int64_t)f->peak_bytes);
+    wh_cell_int(&cells[9], is_of_peak ? f->objects : 0);
+    wh_cell_int(&cells[10], is_of_peak ? (int64_t)f->bytes : 0);
     return 1;
 }
 
@@ -409,7 +416,7 @@ static int write_folds(struct wh_derive *d, struct wh_error *error) {
                              "process_id, stack_id, free_stack_id, thread_id, size_class, second,"
                              " objects, bytes, lifetime_ns, peak_objects, peak_bytes",
                              next_fold, &w, error);
-    wh_folds_release(&d->folds);
+    wh_folds_empty(&d->folds);
     return rc;
 }
 
@@ -531,6 +538,7 @@ int wh_derive_finish(struct wh_derive *d, struct wh_error *error) {
         rc = write_rows(d, &d->rows, error);
     if (!rc)
         rc = write_folds(d, error);
+    wh_folds_release(&d->folds);
     if (!rc)
         rc = wh_store_set_text(d->store, "allocation_rows", rows, error);
     if (!rc)
