@@ -6,9 +6,8 @@
 #include "base/large.h"
 #include "base/string.h"
 
-#define ROOM_MIN  1024u
-#define PLACE_MAX ((1u << 23) - 1)
-#define FAR       1024ull /* edges: a source so far away is searched for */
+#define ROOM_MIN 1024u
+#define FAR      1024ull /* edges: a source so far away is searched for */
 
 int wh_edges_open(struct wh_edges *edges, uint32_t nodes, void *memory, uint64_t room,
                   struct wh_error *error) {
@@ -55,7 +54,7 @@ static void begin_node(struct wh_edges *edges, uint32_t node) {
 
 static bool is_narrow(const struct wh_heap_edge *e) {
     return !e->to_offset && !e->visible && e->from_offset % 8 == 0 &&
-           e->from_offset / 8 <= PLACE_MAX;
+           e->from_offset / 8 <= WH_PLACE_MAX;
 }
 
 static bool add_wide(struct wh_edges *edges, const struct wh_heap_edge *e, uint32_t *ret_place) {
@@ -64,7 +63,8 @@ static bool add_wide(struct wh_edges *edges, const struct wh_heap_edge *e, uint3
         return false;
     *ret_place = edges->wide_count - edges->page[edges->count / WH_EDGE_PAGE];
     edges->wide[edges->wide_count++] =
-        (struct wh_edge_wide){e->from_offset, e->to_offset, e->visible};
+        (struct wh_edge_wide){e->from_offset & WH_OFFSET_MASK, e->to_offset & WH_OFFSET_MASK,
+                              e->visible & WH_OFFSET_MASK};
     return true;
 }
 
@@ -84,9 +84,9 @@ static bool add_root(struct wh_edges *edges, uint32_t root) {
     return true;
 }
 
-int wh_edges_add(struct wh_edges *edges, const struct wh_heap_edge *e, struct wh_error *error) {
+int wh_edges_add_any(struct wh_edges *edges, const struct wh_heap_edge *e, struct wh_error *error) {
     bool is_root = e->from & WH_FROM_ROOT;
-    uint32_t place = (uint32_t)(e->from_offset / 8) & PLACE_MAX;
+    uint32_t place = (uint32_t)(e->from_offset / 8) & WH_PLACE_MAX;
     if (is_root ? !edges->first : e->from >= edges->nodes || e->from + 1 < edges->begun)
         return wh_fail(error, WH_EINPUT, "the edges of a snapshot are out of order");
     if (edges->count >= UINT32_MAX)
@@ -99,10 +99,15 @@ int wh_edges_add(struct wh_edges *edges, const struct wh_heap_edge *e, struct wh
         (!narrow && !add_wide(edges, e, &place)))
         return wh_fail(error, WH_ESYSTEM, "no memory for the references of a snapshot");
     edges->items[edges->count++] = (struct wh_edge){.to = e->to,
-                                                    .edge_class = e->edge_class & 7,
-                                                    .evidence = e->evidence & 31,
+                                                    .edge_class = e->edge_class & 7u,
+                                                    .evidence = e->evidence & 31u,
                                                     .is_wide = !narrow,
-                                                    .place = place & PLACE_MAX};
+                                                    .place = place & WH_PLACE_MAX};
+    /* Until the end of the page or of the room; never where a limit or a root is to be seen. */
+    uint64_t page_end = (edges->count + WH_EDGE_PAGE - 1) & ~(uint64_t)(WH_EDGE_PAGE - 1);
+    edges->plain_until = page_end < edges->room ? page_end : edges->room;
+    if (edges->plain_until > UINT32_MAX)
+        edges->plain_until = UINT32_MAX;
     return WH_OK;
 }
 
@@ -122,9 +127,9 @@ static void tighten(struct wh_edges *edges) {
             .from_offset = w.from_offset, .to_offset = w.to_offset, .visible = w.visible};
         if (is_narrow(&e)) {
             item->is_wide = 0;
-            item->place = (uint32_t)(w.from_offset / 8) & PLACE_MAX;
+            item->place = (uint32_t)(w.from_offset / 8) & WH_PLACE_MAX;
         } else {
-            item->place = (kept - edges->page[i / WH_EDGE_PAGE]) & PLACE_MAX;
+            item->place = (kept - edges->page[i / WH_EDGE_PAGE]) & WH_PLACE_MAX;
             edges->wide[kept++] = w;
         }
     }
@@ -170,6 +175,7 @@ void wh_edges_drop_roots(struct wh_edges *edges) {
             break;
         }
     edges->count = first;
+    edges->plain_until = 0;
 }
 
 /* --- reading

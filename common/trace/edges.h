@@ -50,16 +50,16 @@ enum wh_edge_evidence {
 
 /* A reference with all that is known of it. What lies 1 TiB or deeper in a block or range is
  * neither slot nor target. */
-struct __attribute__((packed, aligned(8))) wh_heap_edge {
-    uint32_t from;             /* node index, or root index | WH_FROM_ROOT */
-    uint32_t to;               /* node index */
-    uint64_t from_offset : 40; /* bytes from the start of the node or root range to the slot */
-    uint64_t to_offset : 40;   /* bytes into the target node */
-    uint64_t visible : 40;     /* bytes the reference reaches by its own length; 0 = unknown. With
-                                  PTR_LEN_CAP this is len, and the words' cap is what a slice could
-                                  grow to */
-    uint64_t edge_class : 3;   /* enum wh_edge_class, as far as the image alone can tell */
-    uint64_t evidence : 5;     /* enum wh_edge_evidence */
+struct wh_heap_edge {
+    uint32_t from;        /* node index, or root index | WH_FROM_ROOT */
+    uint32_t to;          /* node index */
+    uint64_t from_offset; /* bytes from the start of the node or root range to the slot */
+    uint64_t to_offset;   /* bytes into the target node */
+    uint64_t visible;     /* bytes the reference reaches by its own length; 0 = unknown. With
+                             PTR_LEN_CAP this is len, and the words' cap is what a slice could grow
+                             to */
+    uint8_t edge_class;   /* enum wh_edge_class, as far as the image alone can tell */
+    uint8_t evidence;     /* enum wh_edge_evidence */
 };
 #define WH_OFFSET_MASK ((UINT64_C(1) << 40) - 1)
 
@@ -78,6 +78,7 @@ struct __attribute__((packed, aligned(8))) wh_edge_wide {
     uint64_t from_offset : 40, to_offset : 40, visible : 40;
 };
 
+#define WH_PLACE_MAX ((1u << 23) - 1)
 #define WH_EDGE_PAGE 65536u /* edges of a page: they find their wide entries from one number */
 
 /* Edges 0..first[nodes]-1 are the nodes', in their order; the others the roots', in any order. */
@@ -89,9 +90,10 @@ struct wh_edges {
     struct wh_edge_wide *wide;
     uint32_t *page; /* per page: its first entry in wide */
     uint32_t nodes, wide_count;
-    uint32_t begun; /* entries of first that are set */
-    bool is_loose;  /* some of wide need not be there any more */
-    uint64_t room;  /* of items */
+    uint32_t begun;       /* entries of first that are set */
+    bool is_loose;        /* some of wide need not be there any more */
+    uint64_t room;        /* of items */
+    uint64_t plain_until; /* so many are added without a look at room and pages */
     size_t root_room, wide_room, page_room;
 };
 
@@ -103,7 +105,24 @@ void wh_edges_release(struct wh_edges *edges);
 
 /* Appends: first the nodes' in order, then the roots'. WH_EINPUT: out of order, or more than 2^32.
  */
-int wh_edges_add(struct wh_edges *edges, const struct wh_heap_edge *edge, struct wh_error *error);
+int wh_edges_add_any(struct wh_edges *edges, const struct wh_heap_edge *edge,
+                     struct wh_error *error);
+
+static inline int wh_edges_add(struct wh_edges *edges, const struct wh_heap_edge *e,
+                               struct wh_error *error) {
+    /* Another plain one of the same node, or of one a little further on? */
+    if ((e->from_offset & 7) || e->from_offset >> 3 > WH_PLACE_MAX || e->to_offset || e->visible ||
+        e->from >= edges->nodes || e->from + 1 < edges->begun || edges->count >= edges->plain_until)
+        return wh_edges_add_any(edges, e, error);
+    while (edges->begun <= e->from)
+        edges->first[edges->begun++] = (uint32_t)edges->count;
+    edges->items[edges->count++] =
+        (struct wh_edge){.to = e->to,
+                         .edge_class = e->edge_class & 7u,
+                         .evidence = e->evidence & 31u,
+                         .place = (uint32_t)(e->from_offset >> 3) & WH_PLACE_MAX};
+    return WH_OK;
+}
 
 /* After the last one (of the nodes at least: more of the roots' may follow). Gives back what was
  * made too generously. */

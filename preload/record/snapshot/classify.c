@@ -1,9 +1,7 @@
-/* What a word that points into a node is worth: class, evidence, visible length.
+/* What a reference is worth, second look: what only the many or the target's own content can tell.
  *
- * First the word and its neighbours alone (wh_classify), then, with all edges known, what only the
- * many or the target's own content can tell (wh_classify_all): a wrapper's header, a new[] cookie,
- * a second base class, an intrusive list's offset - and the allocator's chunk headers, which look
- * like references to a block's last bytes but are none. */
+ * A wrapper's header, a new[] cookie, a second base class, an intrusive list's offset - and the
+ * allocator's chunk headers, which look like references to a block's last bytes but are none. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,92 +12,6 @@
 #define ODD_HITS_MIN      4u /* at one that no pointer to a field has, and */
 #define ODD_SHARE         4u /* of those of one creator and size, one in so many */
 #define CONTENT_READS_MAX 200000u
-
-struct length {
-    uint64_t visible;
-    enum wh_edge_evidence evidence;
-};
-
-static bool points_into(const struct wh_heap_node *n, uint64_t value) {
-    return value - n->address <= n->size && value != 0;
-}
-
-#define ROUNDING_MIN 16u /* an allocator's rounding up: this much, or an eighth */
-
-/* Bytes that `count` elements take when `capacity` of them fill the rest of the block but for the
- * allocator's rounding; 0 = they do not. */
-static uint64_t elements(uint64_t count, uint64_t capacity, uint64_t rest) {
-    if (!capacity)
-        return 0;
-    uint64_t each = rest / capacity;
-    if (rest % capacity)
-        each = each >= 8 ? each & ~7ull : each >= 4 ? 4 : each >= 2 ? 2 : 1;
-    uint64_t unused = rest - capacity * each;
-    return unused < ROUNDING_MIN || unused < rest / 8 ? count * each : 0;
-}
-
-static struct length length_beside(const struct wh_extract *x, const struct wh_candidate *c) {
-    const struct wh_heap_node *n = &x->heap->nodes[c->node];
-    uint64_t rest = n->address + n->size - c->value;
-    struct length none = {0, WH_EVIDENCE_NONE};
-    if (c->has_after && c->after >= c->value && points_into(n, c->after))
-        return (struct length){c->after - c->value, WH_EVIDENCE_BEGIN_END};
-    if (!c->has_after || c->after == 0 || c->after > rest)
-        return none;
-    if (c->has_after > 1 && c->after2 >= c->after && c->after2 <= rest)
-        return (struct length){elements(c->after, c->after2, rest), WH_EVIDENCE_PTR_LEN_CAP};
-    uint32_t other = c->has_before > 1 ? wh_index_find(&x->index, c->before2) : WH_NO_NODE;
-    bool run = other != WH_NO_NODE && c->before &&
-               c->before <= x->heap->nodes[other].address + x->heap->nodes[other].size - c->before2;
-    return (struct length){c->after, run ? WH_EVIDENCE_IOVEC : WH_EVIDENCE_PTR_LEN};
-}
-
-/* Offset of the next chunk's header as glibc lays chunks out, seen from this block. */
-static uint64_t header_offset(const struct wh_heap_node *n) {
-    uint64_t chunk = (n->size + 8 + 15) & ~15ull;
-    return (chunk < 32 ? 32 : chunk) - 16;
-}
-
-bool wh_classify(const struct wh_extract *x, const struct wh_candidate *c,
-                 struct wh_heap_edge *edge) {
-    const struct wh_heap_node *n = &x->heap->nodes[c->node];
-    uint64_t offset = c->value - n->address;
-    struct length length = length_beside(x, c);
-    bool begin_before = c->has_before && points_into(n, c->before) && c->before <= c->value;
-    *edge = (struct wh_heap_edge){
-        .to = c->node,
-        .to_offset = offset & WH_OFFSET_MASK,
-        .visible = length.visible > WH_OFFSET_MASK ? 0 : length.visible & WH_OFFSET_MASK,
-        .evidence = length.evidence & 31};
-    if (offset == 0) {
-        edge->edge_class = WH_EDGE_START;
-    } else if (offset == n->size) {
-        bool near = begin_before || (c->has_before > 1 && points_into(n, c->before2)) ||
-                    (c->has_after && points_into(n, c->after));
-        if (!near)
-            return false;
-        edge->edge_class = WH_EDGE_REASONED;
-        edge->evidence = WH_EVIDENCE_ONE_PAST;
-        edge->visible = 0;
-    } else if (begin_before) {
-        edge->edge_class = WH_EDGE_REASONED;
-        edge->evidence = WH_EVIDENCE_BEGIN_END;
-    } else if (n->kind == WH_NODE_BLOCK && offset == header_offset(n)) {
-        edge->edge_class = WH_EDGE_SUSPECT;
-        edge->evidence = WH_EVIDENCE_HEADER;
-        edge->visible = 0;
-    } else if (length.evidence != WH_EVIDENCE_NONE) {
-        edge->edge_class = WH_EDGE_REASONED;
-    } else if (offset < 8) {
-        edge->edge_class = WH_EDGE_TAGGED;
-        edge->evidence = WH_EVIDENCE_LOW_TAG;
-    } else {
-        edge->edge_class = WH_EDGE_INTERIOR;
-    }
-    return true;
-}
-
-/* --- second look --- */
 
 /* How many blocks are hit at an offset; open addressing. */
 struct offset_key {
@@ -159,13 +71,10 @@ static bool is_odd(const struct wh_heap *h, uint64_t edge) {
            to_offset(h, edge) % 8;
 }
 
-#define NODE_REFERS  1u /* it has references of its own */
-#define NODE_STARTED 2u /* something refers to its first byte */
-
 /* What only all edges together can tell. */
 struct overview {
     struct offset_table offsets; /* interior offsets that blocks of one creator are hit at */
-    uint8_t *nodes;              /* NODE_... */
+    uint8_t *started;            /* per node: something refers to its first byte */
     uint64_t *odd;               /* edges that are odd, as indices */
     size_t odd_count, odd_room;
 };
@@ -209,22 +118,18 @@ static bool add_odd(struct overview *o, uint64_t edge) {
     return true;
 }
 
-static bool look_over(const struct wh_heap *h, struct overview *o) {
+static bool look_over(struct wh_heap *h, struct overview *o) {
     *o = (struct overview){.offsets = {.mask = 1023}};
     o->offsets.slots = calloc(o->offsets.mask + 1, sizeof *o->offsets.slots);
-    o->nodes = calloc(h->node_count ? h->node_count : 1, 1);
-    if (!o->nodes)
+    o->started = calloc(h->node_count + 1ull, 1);
+    if (!o->started)
         return false;
     const struct wh_edge *items = h->edges.items;
-    for (uint32_t from = 0; from < h->node_count; from++)
-        for (uint64_t i = h->edges.first[from]; i < h->edges.first[from + 1]; i++)
-            if (items[i].edge_class >= WH_EDGE_INTERIOR)
-                o->nodes[from] |= NODE_REFERS;
     for (uint64_t i = 0; i < h->edges.count; i++) {
         const struct wh_edge *e = &items[i];
-        if (e->edge_class >= WH_EDGE_START)
-            o->nodes[e->to] |= NODE_STARTED;
         bool odd = is_odd(h, i);
+        if (e->is_wide && wh_is_doubtful(&h->edges, e->to, e->evidence))
+            wh_edges_forget_length(&h->edges, i);
         if ((!odd && !is_open_question(e)) || !has_creator(h, e))
             continue;
         if (odd && !add_odd(o, i))
@@ -234,9 +139,12 @@ static bool look_over(const struct wh_heap *h, struct overview *o) {
     }
     /* A tag is on a pointer to what others point at without one; where nothing ever refers to the
      * first byte, an odd offset is where the object begins behind its header. */
+    for (uint64_t i = 0; i < h->edges.count && o->odd_count; i++)
+        if (items[i].edge_class >= WH_EDGE_START)
+            o->started[items[i].to] = 1;
     for (size_t i = 0; i < o->odd_count; i++) {
         const struct wh_edge *e = &items[o->odd[i]];
-        if (o->nodes[e->to] & NODE_STARTED)
+        if (o->started[e->to])
             continue;
         count_offset(o, e, odd_key(h, e, to_offset(h, o->odd[i])));
         count_offset(o, e, odd_key(h, e, ALL_ODD));
@@ -246,7 +154,7 @@ static bool look_over(const struct wh_heap *h, struct overview *o) {
 
 static void release(struct overview *o) {
     free(o->offsets.slots);
-    free(o->nodes);
+    free(o->started);
     free(o->odd);
 }
 
@@ -262,15 +170,6 @@ static bool is_usual(const struct overview *o, const struct wh_heap *h, uint64_t
                hits >= offset_slot(&o->offsets, odd_key(h, e, ALL_ODD))->hits / ODD_SHARE;
     }
     return offset_slot(&o->offsets, offset_key(h, edge))->hits >= OFFSET_HITS_MIN;
-}
-
-/* A length beside a pointer counts bytes only where bytes lie: a block with references of its own
- * has elements, and how large they are nobody said. */
-static void doubt_length(const struct overview *o, struct wh_heap *h, uint64_t edge) {
-    const struct wh_edge *e = &h->edges.items[edge];
-    if ((e->evidence == WH_EVIDENCE_PTR_LEN || e->evidence == WH_EVIDENCE_IOVEC) &&
-        (o->nodes[e->to] & NODE_REFERS))
-        wh_edges_forget_length(&h->edges, edge);
 }
 
 /* A word that could be a vtable's address: in a module, not in memory that is written all the time.
@@ -324,7 +223,6 @@ void wh_classify_all(struct wh_extract *x) {
     for (uint64_t i = 0; i < h->edges.count; i++) {
         if (is_usual(&o, h, i))
             wh_edges_change(&h->edges, i, WH_EDGE_REASONED, WH_EVIDENCE_OFFSET);
-        doubt_length(&o, h, i);
         if (reads < CONTENT_READS_MAX && wants_look(h, i)) {
             look_inside(x, i);
             reads++;

@@ -4,10 +4,14 @@
  *   unsampled.c the rest of the allocator's memory, where only samples are known
  *   index.c     address -> node
  *   roots.c     modules, mappings; roots_thread.c stacks and registers; roots_tls.c TLS, DTV, TSD
- *   scan.c      memory -> candidate words -> edges
- *   classify.c  one word and its neighbours -> class, evidence, visible length */
+ *   filter.c    memory -> words that may point into a node
+ *   scan.c      all of it, piece by piece
+ *   word.c      one word and its neighbours -> an edge: class, evidence, visible length
+ *   classify.c  the same once more, with all edges known */
 #ifndef WH_SNAPSHOT_EXTRACT_H
 #define WH_SNAPSHOT_EXTRACT_H
+
+#include <string.h>
 
 #include "record/snapshot/frozen.h"
 
@@ -54,16 +58,23 @@ void wh_index_release(struct wh_index *index);
 
 /* Last node that starts at or before address, WH_NO_NODE = none or far away. */
 uint32_t wh_index_before(const struct wh_index *index, uint64_t address);
-/* The same for many, faster. Prefetch them first, some time before. */
-void wh_index_before_many(const struct wh_index *index, const uint64_t *addresses, uint32_t count,
-                          uint32_t *ret);
+/* The same for many, faster, in three steps with other work between them, since each waits for
+ * memory: where to look, the number, and whether it is not one too many (`node` as guessed). */
+struct wh_aim {
+    const struct wh_index_word *word; /* NULL = the same number for the whole region: */
+    uint32_t before;
+};
+void wh_index_aim(const struct wh_index *index, const uint64_t *addresses, uint32_t count,
+                  struct wh_aim *ret);
+void wh_index_guess(const struct wh_index *index, const uint64_t *addresses,
+                    const struct wh_aim *aims, uint32_t count, uint32_t *ret);
+uint32_t wh_index_settle(const struct wh_index *index, uint64_t address, uint32_t node);
 /* Innermost node that contains address, when `node` is wh_index_before(address). */
 uint32_t wh_index_covering(const struct wh_index *index, uint64_t address, uint32_t node);
 /* Innermost node that contains address (a node of size 0 contains its first byte). */
 uint32_t wh_index_find(const struct wh_index *index, uint64_t address);
 /* Innermost outer that contains address but not `inner` itself; WH_NO_NODE = none. */
 uint32_t wh_index_outer(const struct wh_index *index, uint64_t address, uint32_t inner);
-void wh_index_prefetch(const struct wh_index *index, uint64_t address);
 
 /* --- the work --- */
 
@@ -113,21 +124,36 @@ uint32_t wh_extract_first_node(const struct wh_extract *x, uint64_t address);
 int wh_extract_roots(struct wh_extract *x);
 int wh_extract_edges(struct wh_extract *x);
 
-/* --- classify.c --- */
+/* --- word.c: one word and what stands around it -> an edge --- */
 
-/* A word that points into a node, with what stands around it. */
-struct wh_candidate {
-    uint64_t value;
-    uint32_t node;                           /* the node it hits */
-    uint64_t before2, before, after, after2; /* neighbouring words of the same range, 0 outside */
-    uint8_t has_before, has_after;           /* how many neighbours exist: 0..2 */
+#define WH_LOW48 0x0000ffffffffffffull
+
+/* Words of the image. */
+struct wh_words {
+    const unsigned char *piece; /* readable from -before to bytes + after */
+    uint64_t address;           /* of the piece in the target */
+    size_t before, bytes, after;
+    uint64_t too_deep; /* references from or to beyond what an edge can say */
 };
 
-/* Fills to, to_offset, visible, edge_class and evidence of *edge. False = the word is no reference.
+static inline uint64_t wh_word_at(const struct wh_words *words, int64_t offset) {
+    uint64_t word;
+    memcpy(&word, words->piece + offset, sizeof word);
+    return word;
+}
+
+/* The word at `slot` of what `from` is, [start, end) of it, whose offsets count from `origin`.
+ * guess: of the word's value without its tag, by wh_index_guess(). */
+void wh_word_take(struct wh_extract *x, struct wh_words *words, uint32_t from, uint64_t origin,
+                  uint64_t slot, uint64_t start, uint64_t end, uint32_t guess);
+
+/* A length beside a pointer counts bytes only where bytes lie: a node with references of its own
+ * has elements, and how large they are nobody said. Known once the node's own edges are. */
+bool wh_is_doubtful(const struct wh_edges *edges, uint32_t node, unsigned evidence);
+
+/* --- classify.c: second look, over all edges: consistent offsets, cookies, allocator's headers ---
  */
-bool wh_classify(const struct wh_extract *x, const struct wh_candidate *c,
-                 struct wh_heap_edge *edge);
-/* Second look, over all edges: consistent offsets, cookies, allocator's headers. */
+
 void wh_classify_all(struct wh_extract *x);
 
 #endif

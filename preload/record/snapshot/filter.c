@@ -13,8 +13,6 @@
 
 #include "record/snapshot/filter.h"
 
-#define LOW48 0x0000ffffffffffffull
-
 static uint64_t load(const unsigned char *p) {
     uint64_t word;
     memcpy(&word, p, sizeof word);
@@ -33,7 +31,7 @@ static uint32_t aligned_plain(const struct wh_filter *f, const unsigned char *pi
                               size_t bytes, uint32_t *hits) {
     uint32_t n = 0;
     for (size_t i = from; i + 8 <= bytes; i += 8)
-        if (in_spans(f, load(piece + i) & LOW48))
+        if (in_spans(f, load(piece + i) & WH_LOW48))
             hits[n++] = (uint32_t)i;
     return n;
 }
@@ -49,9 +47,11 @@ static uint32_t unaligned_plain(const struct wh_filter *f, const unsigned char *
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) static uint32_t
+/* Bits of the hits of 64 words first, then the bits: a branch for each few words would be guessed
+ * wrong as often as not. */
+__attribute__((target("avx2,bmi"))) static uint32_t
 aligned_avx2(const struct wh_filter *f, const unsigned char *piece, size_t bytes, uint32_t *hits) {
-    const __m256i low48 = _mm256_set1_epi64x((long long)LOW48);
+    const __m256i low48 = _mm256_set1_epi64x((long long)WH_LOW48);
     const __m256i sign = _mm256_set1_epi64x(INT64_MIN);
     __m256i start[WH_SPANS_MAX], limit[WH_SPANS_MAX];
     for (uint32_t k = 0; k < f->span_count; k++) {
@@ -60,17 +60,20 @@ aligned_avx2(const struct wh_filter *f, const unsigned char *piece, size_t bytes
     }
     uint32_t n = 0;
     size_t i = 0;
-    for (; i + 32 <= bytes; i += 32) {
-        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(piece + i));
-        v = _mm256_and_si256(v, low48);
-        __m256i in = _mm256_setzero_si256();
-        for (uint32_t k = 0; k < f->span_count; k++) {
-            __m256i from_start = _mm256_xor_si256(_mm256_sub_epi64(v, start[k]), sign);
-            in = _mm256_or_si256(in, _mm256_cmpgt_epi64(limit[k], from_start));
+    for (; i + 512 <= bytes; i += 512) {
+        uint64_t mask = 0;
+        for (unsigned w = 0; w < 64; w += 4) {
+            __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(piece + i + 8 * w));
+            v = _mm256_and_si256(v, low48);
+            __m256i in = _mm256_setzero_si256();
+            for (uint32_t k = 0; k < f->span_count; k++) {
+                __m256i from_start = _mm256_xor_si256(_mm256_sub_epi64(v, start[k]), sign);
+                in = _mm256_or_si256(in, _mm256_cmpgt_epi64(limit[k], from_start));
+            }
+            mask |= (uint64_t)(unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(in)) << w;
         }
-        unsigned mask = (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(in));
         for (; mask; mask &= mask - 1)
-            hits[n++] = (uint32_t)i + 8 * (uint32_t)__builtin_ctz(mask);
+            hits[n++] = (uint32_t)i + 8 * (uint32_t)__builtin_ctzll(mask);
     }
     return n + aligned_plain(f, piece, i, bytes, hits + n);
 }
@@ -136,40 +139,38 @@ uint32_t wh_filter_run(const struct wh_filter *f, const unsigned char *piece, si
     return total;
 }
 
+/* Keeps the widest, in the order of their addresses. */
+static void add_gap(struct wh_span *gaps, uint32_t *count, struct wh_span gap) {
+    if (*count == WH_SPANS_MAX - 1) {
+        uint32_t least = 0;
+        for (uint32_t g = 1; g < *count; g++)
+            least = gaps[g].bytes < gaps[least].bytes ? g : least;
+        if (gaps[least].bytes >= gap.bytes)
+            return;
+        --*count;
+        memmove(gaps + least, gaps + least + 1, (*count - least) * sizeof *gaps);
+    }
+    gaps[(*count)++] = gap;
+}
+
 /* The heap as at most WH_SPANS_MAX ranges: split at the widest gaps between nodes. */
 static void find_spans(struct wh_filter *s, const struct wh_heap *h) {
-    uint64_t gap_at[WH_SPANS_MAX - 1] = {0}, gap[WH_SPANS_MAX - 1] = {0};
-    uint32_t gaps = 0;
+    struct wh_span gaps[WH_SPANS_MAX - 1];
+    uint32_t count = 0;
     if (h->node_count == 0)
         return;
-    uint64_t end = h->nodes[0].address;
+    uint64_t start = h->nodes[0].address, end = start;
     for (uint32_t i = 0; i < h->node_count; i++) {
-        uint64_t wide = h->nodes[i].address > end ? h->nodes[i].address - end : 0;
-        if (wide > 1u << 20) {
-            uint32_t k = gaps < WH_SPANS_MAX - 1 ? gaps++ : 0;
-            for (uint32_t g = 0; gaps == WH_SPANS_MAX - 1 && g < gaps; g++)
-                if (gap[g] < gap[k])
-                    k = g;
-            if (gap[k] < wide) {
-                gap[k] = wide;
-                gap_at[k] = h->nodes[i].address;
-            }
-        }
-        if (h->nodes[i].address + h->nodes[i].size > end)
-            end = h->nodes[i].address + h->nodes[i].size;
+        uint64_t address = h->nodes[i].address, its_end = address + h->nodes[i].size;
+        if (address > end && address - end > 1u << 20)
+            add_gap(gaps, &count, (struct wh_span){end, address - end});
+        end = its_end > end ? its_end : end;
     }
-    uint64_t span_start = h->nodes[0].address, span_end = span_start;
-    for (uint32_t i = 0; i < h->node_count; i++) {
-        for (uint32_t g = 0; g < gaps; g++)
-            if (gap_at[g] == h->nodes[i].address && gap[g]) {
-                s->spans[s->span_count++] = (struct wh_span){span_start, span_end - span_start};
-                span_start = span_end = h->nodes[i].address;
-            }
-        if (h->nodes[i].address + h->nodes[i].size + 1 > span_end)
-            span_end =
-                h->nodes[i].address + h->nodes[i].size + 1; /* + 1: one-past-end words pass */
+    for (uint32_t g = 0; g <= count; g++) {
+        uint64_t stop = (g < count ? gaps[g].start : end) + 1; /* one-past-end words pass */
+        s->spans[s->span_count++] = (struct wh_span){start, stop - start};
+        start = g < count ? gaps[g].start + gaps[g].bytes : 0;
     }
-    s->spans[s->span_count++] = (struct wh_span){span_start, span_end - span_start};
 }
 
 static void find_tops(struct wh_filter *f) {
@@ -189,7 +190,7 @@ static void find_tops(struct wh_filter *f) {
 void wh_filter_init(struct wh_filter *f, const struct wh_heap *heap) {
     *f = (struct wh_filter){0};
 #if defined(__x86_64__)
-    f->avx2 = __builtin_cpu_supports("avx2");
+    f->avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
 #endif
     find_spans(f, heap);
     find_tops(f);

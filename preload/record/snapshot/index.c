@@ -34,14 +34,18 @@ static struct wh_index_region *make_region(struct wh_index *index, uint64_t addr
     return *leaf ? &(*leaf)[address >> WH_REGION_SHIFT & (LEAF_REGIONS - 1)] : NULL;
 }
 
-/* Marks the regions that nodes cover and gives those in which one starts their words. */
+/* Marks the regions that nodes cover and gives those in which one starts their words. Neighbours
+ * lie in the same region mostly. */
 static int cover(struct wh_index *index, uint32_t *ret_regions) {
     uint32_t regions = 0;
+    uint64_t done = 1; /* the region that is marked, with words; 1 = none */
     for (uint32_t i = 0; i < index->node_count; i++) {
         uint64_t start = index->nodes[i].address, end = start + width(&index->nodes[i]);
-        if (end >= ADDRESS_LIMIT)
+        if (end >= ADDRESS_LIMIT ||
+            ((start & ~(REGION_BYTES - 1)) == done && (end & ~(REGION_BYTES - 1)) == done))
             continue;
-        for (uint64_t a = start & ~(REGION_BYTES - 1); a <= end; a += REGION_BYTES) {
+        done = start & ~(REGION_BYTES - 1);
+        for (uint64_t a = done; a <= end; a += REGION_BYTES) {
             struct wh_index_region *region = make_region(index, a);
             if (!region)
                 return WH_ESYSTEM;
@@ -55,14 +59,21 @@ static int cover(struct wh_index *index, uint32_t *ret_regions) {
 }
 
 static void fill_words(struct wh_index *index) {
+    struct wh_index_word *words = NULL;
+    uint64_t known = 1; /* whose words these are; 1 = none */
     for (uint32_t i = 0; i < index->node_count; i++) {
         uint64_t address = index->nodes[i].address;
-        struct wh_index_region *region = region_of(index, address);
-        if (!region || !region->words)
+        if ((address & ~(REGION_BYTES - 1)) != known) {
+            const struct wh_index_region *region = region_of(index, address);
+            known = address & ~(REGION_BYTES - 1);
+            words = region && region->words
+                        ? &index->words[(uint64_t)(region->words - 1) * index->words_per_region]
+                        : NULL;
+        }
+        if (!words)
             continue;
         uint64_t granule = (address & (REGION_BYTES - 1)) >> index->granule_shift;
-        index->words[(uint64_t)(region->words - 1) * index->words_per_region + granule / 64]
-            .starts |= 1ull << (granule % 64);
+        words[granule / 64].starts |= 1ull << (granule % 64);
     }
 }
 
@@ -159,23 +170,27 @@ static const struct wh_index_word *word_of(const struct wh_index *index,
     return &index->words[(uint64_t)(region->words - 1) * index->words_per_region + granule / 64];
 }
 
-static inline __attribute__((always_inline)) uint32_t before(const struct wh_index *index,
-                                                             uint64_t address) {
+static inline __attribute__((always_inline)) struct wh_aim aim_at(const struct wh_index *index,
+                                                                  uint64_t address) {
     const struct wh_index_region *region = region_of(index, address);
     if (!region || !region->covered)
-        return WH_NO_NODE;
-    uint32_t count = region->before;
-    if (region->words) {
-        uint64_t granule = (address & (REGION_BYTES - 1)) >> index->granule_shift;
-        const struct wh_index_word *word = word_of(index, region, granule);
-        count = word->before +
-                (uint32_t)__builtin_popcountll(word->starts & ((2ull << (granule % 64)) - 1));
-    }
-    return count ? count - 1 : WH_NO_NODE;
+        return (struct wh_aim){0};
+    if (!region->words)
+        return (struct wh_aim){NULL, region->before};
+    uint64_t granule = (address & (REGION_BYTES - 1)) >> index->granule_shift;
+    return (struct wh_aim){word_of(index, region, granule), 0};
 }
 
-/* A node may start later in the same granule, or several in one. */
-static uint32_t settle(const struct wh_index *index, uint64_t address, uint32_t node) {
+static inline __attribute__((always_inline)) uint32_t
+count_before(const struct wh_index *index, const struct wh_aim *aim, uint64_t address) {
+    uint64_t granule =
+        address >> index->granule_shift; /* of which the word's 64 are the low bits */
+    return aim->word ? aim->word->before + (uint32_t)__builtin_popcountll(
+                                               aim->word->starts & ((2ull << (granule % 64)) - 1))
+                     : aim->before;
+}
+
+uint32_t wh_index_settle(const struct wh_index *index, uint64_t address, uint32_t node) {
     uint32_t count = node + 1; /* none: 0 */
     while (index->crowded && node != WH_NO_NODE && count < index->node_count &&
            index->nodes[count].address <= address)
@@ -186,36 +201,46 @@ static uint32_t settle(const struct wh_index *index, uint64_t address, uint32_t 
 }
 
 uint32_t wh_index_before(const struct wh_index *index, uint64_t address) {
-    return settle(index, address, before(index, address));
+    struct wh_aim aim = aim_at(index, address);
+    return wh_index_settle(index, address, count_before(index, &aim, address) - 1);
 }
 
-static inline __attribute__((always_inline)) void
-guess_all(const struct wh_index *index, const uint64_t *addresses, uint32_t count, uint32_t *ret) {
+void wh_index_aim(const struct wh_index *index, const uint64_t *addresses, uint32_t count,
+                  struct wh_aim *ret) {
     for (uint32_t i = 0; i < count; i++) {
-        ret[i] = before(index, addresses[i]);
-        if (ret[i] != WH_NO_NODE)
-            __builtin_prefetch(&index->nodes[ret[i]]);
+        ret[i] = aim_at(index, addresses[i]);
+        __builtin_prefetch(ret[i].word);
+    }
+}
+
+static inline __attribute__((always_inline)) void guess_all(const struct wh_index *index,
+                                                            const uint64_t *addresses,
+                                                            const struct wh_aim *aims,
+                                                            uint32_t count, uint32_t *ret) {
+    for (uint32_t i = 0; i < count; i++) {
+        ret[i] = count_before(index, &aims[i], addresses[i]) - 1; /* none: WH_NO_NODE */
+        __builtin_prefetch(&index->nodes[ret[i] == WH_NO_NODE ? 0 : ret[i]]);
     }
 }
 
 #if defined(__x86_64__)
 __attribute__((target("popcnt"))) static void guess_popcnt(const struct wh_index *index,
                                                            const uint64_t *addresses,
+                                                           const struct wh_aim *aims,
                                                            uint32_t count, uint32_t *ret) {
-    guess_all(index, addresses, count, ret);
+    guess_all(index, addresses, aims, count, ret);
 }
 #endif
 
-void wh_index_before_many(const struct wh_index *index, const uint64_t *addresses, uint32_t count,
-                          uint32_t *ret) {
+void wh_index_guess(const struct wh_index *index, const uint64_t *addresses,
+                    const struct wh_aim *aims, uint32_t count, uint32_t *ret) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("popcnt"))
-        guess_popcnt(index, addresses, count, ret);
-    else
+    if (__builtin_cpu_supports("popcnt")) {
+        guess_popcnt(index, addresses, aims, count, ret);
+        return;
+    }
 #endif
-        guess_all(index, addresses, count, ret);
-    for (uint32_t i = 0; i < count; i++)
-        ret[i] = settle(index, addresses[i], ret[i]);
+    guess_all(index, addresses, aims, count, ret);
 }
 
 uint32_t wh_index_outer(const struct wh_index *index, uint64_t address, uint32_t inner) {
@@ -244,11 +269,4 @@ uint32_t wh_index_covering(const struct wh_index *index, uint64_t address, uint3
 
 uint32_t wh_index_find(const struct wh_index *index, uint64_t address) {
     return wh_index_covering(index, address, wh_index_before(index, address));
-}
-
-void wh_index_prefetch(const struct wh_index *index, uint64_t address) {
-    const struct wh_index_region *region = region_of(index, address);
-    if (region && region->words)
-        __builtin_prefetch(
-            word_of(index, region, (address & (REGION_BYTES - 1)) >> index->granule_shift));
 }

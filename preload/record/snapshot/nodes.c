@@ -59,7 +59,16 @@ static uint32_t resolve_overlaps(struct wh_heap_node *nodes, uint32_t count,
                                  uint32_t *ret_dropped) {
     uint32_t kept = 0, open[64], depth = 0;
     for (uint32_t i = 0; i < count; i++) {
-        struct wh_heap_node n = nodes[i];
+        const struct wh_heap_node n = nodes[i];
+        /* Behind everything so far, as nearly all are. */
+        if (depth && n.address >= node_end(&nodes[open[0]]) &&
+            n.address > nodes[kept - 1].address && node_end(&n) < 1ull << 62) {
+            if (kept != i)
+                nodes[kept] = n;
+            open[0] = kept++;
+            depth = 1;
+            continue;
+        }
         bool keep = n.address != 0 && node_end(&n) >= n.address && node_end(&n) < 1ull << 62;
         while (keep && depth && node_end(&nodes[open[depth - 1]]) <= n.address &&
                nodes[open[depth - 1]].address != n.address)

@@ -15,181 +15,62 @@
 #define RUN_GAP_MAX 4096u        /* nodes farther apart are not read together */
 #define LARGE_BYTES 65536u /* nodes from this size on are read alone, without untouched pages */
 #define BATCH       64u
-#define LOW48       0x0000ffffffffffffull
 #define PAGE        4096ull
 
 struct scanner {
     struct wh_extract *x;
     struct wh_filter filter;
-    unsigned char *buffer;       /* SCAN_BYTES + 2 * MARGIN, aligned */
-    uint32_t *hits;              /* byte offsets into the piece, ascending */
-    uint64_t piece;              /* address of the piece */
-    size_t before, bytes, after; /* readable bytes: context, piece, context */
-    uint32_t nodes[BATCH];       /* of the batch's words: the last node that starts before */
-    uint64_t too_deep;           /* references from or to beyond what an edge can say */
+    unsigned char *buffer; /* SCAN_BYTES + 2 * MARGIN, aligned */
+    uint32_t *hits;        /* byte offsets into the piece, ascending */
+    struct wh_words words; /* the piece */
+    /* Of two batches of hits, one being taken and the next one being looked up: their values and
+     * where the index has them; of the first the last node that starts before, as guessed. */
+    uint64_t values[2 * BATCH];
+    struct wh_aim aims[2 * BATCH];
+    uint32_t nodes[BATCH];
 };
-
-/* --- edges --- */
-
-static void add_edge(struct wh_extract *x, const struct wh_heap_edge *edge) {
-    if (wh_edges_add(&x->heap->edges, edge, NULL) != WH_OK)
-        x->failed = true;
-}
-
-static uint64_t word_at(const struct scanner *s, int64_t offset) {
-    uint64_t word;
-    memcpy(&word, s->buffer + MARGIN + offset, sizeof word);
-    return word;
-}
-
-/* The node whose end the value is, when a neighbour of the slot points into it too. before: the
- * last one that starts at the value or below. */
-static uint32_t find_ended(const struct wh_extract *x, const struct wh_candidate *c,
-                           uint32_t before) {
-    if (before == WH_NO_NODE)
-        return WH_NO_NODE;
-    uint32_t node = before;
-    if (x->heap->nodes[node].address == c->value && node-- == 0)
-        return WH_NO_NODE;
-    const struct wh_heap_node *n = &x->heap->nodes[node];
-    if (n->address + n->size != c->value || n->size == 0)
-        return WH_NO_NODE;
-    bool near = (c->has_before && c->before - n->address < n->size) ||
-                (c->has_before > 1 && c->before2 - n->address < n->size);
-    return near ? node : WH_NO_NODE;
-}
-
-/* Of a value that is one node's end and the next one's start, as with allocators that leave no gap:
- * what does it mean? A full range has its end twice; addresses of nodes on both sides make it one
- * of an array; else nobody knows. */
-enum meaning { IS_END, IS_START, IS_EITHER };
-
-static enum meaning meaning_of(const struct wh_extract *x, const struct wh_candidate *c,
-                               uint32_t ended, uint32_t before) {
-    uint64_t beside[2] = {c->has_after ? c->after : 0, c->has_before > 1 ? c->before2 : 0};
-    if (ended == before || beside[0] == c->value || (c->has_before && c->before == c->value))
-        return IS_END;
-    for (int i = 0; i < 2; i++) {
-        uint32_t node = beside[i] ? wh_index_find(&x->index, beside[i]) : WH_NO_NODE;
-        if (node != WH_NO_NODE && node != ended && x->heap->nodes[node].address == beside[i])
-            return IS_START;
-    }
-    return IS_EITHER;
-}
-
-/* A pointer in packed data: weak evidence, so only exact starts count. */
-static void take_unaligned(struct scanner *s, uint32_t from, uint64_t slot, uint64_t from_offset,
-                           uint32_t before) {
-    struct wh_extract *x = s->x;
-    uint64_t value = word_at(s, (int64_t)(slot - s->piece));
-    uint32_t node = wh_index_covering(&x->index, value, before);
-    if (node == WH_NO_NODE || node == from || x->heap->nodes[node].address != value ||
-        from_offset > WH_OFFSET_MASK)
-        return;
-    struct wh_heap_edge edge = {.from = from,
-                                .to = node,
-                                .from_offset = from_offset & WH_OFFSET_MASK,
-                                .edge_class = WH_EDGE_TAGGED,
-                                .evidence = WH_EVIDENCE_UNALIGNED};
-    add_edge(x, &edge);
-}
-
-/* One word that passed the filter. [start, end): the range it may look around in. before: the last
- * node that starts at its value or below. */
-static void take_word(struct scanner *s, uint32_t from, uint64_t origin, uint64_t slot,
-                      uint64_t start, uint64_t end, uint32_t before) {
-    struct wh_extract *x = s->x;
-    int64_t at = (int64_t)(slot - s->piece);
-    if (slot % 8) {
-        take_unaligned(s, from, slot, slot - origin, before);
-        return;
-    }
-    uint64_t raw = word_at(s, at), low = -s->before, high = s->bytes + s->after;
-    struct wh_candidate c = {.value = raw & LOW48};
-    if (slot - start >= 8 && at - 8 >= (int64_t)low) {
-        c.has_before = 1;
-        c.before = word_at(s, at - 8);
-        if (slot - start >= 16 && at - 16 >= (int64_t)low) {
-            c.has_before = 2;
-            c.before2 = word_at(s, at - 16);
-        }
-    }
-    if (end - slot >= 16 && (uint64_t)at + 16 <= high) {
-        c.has_after = 1;
-        c.after = word_at(s, at + 8);
-        if (end - slot >= 24 && (uint64_t)at + 24 <= high) {
-            c.has_after = 2;
-            c.after2 = word_at(s, at + 16);
-        }
-    }
-    uint32_t ended = raw == c.value ? find_ended(x, &c, before) : WH_NO_NODE;
-    enum meaning meaning = ended != WH_NO_NODE ? meaning_of(x, &c, ended, before) : IS_START;
-    c.node = meaning == IS_END ? ended : wh_index_covering(&x->index, c.value, before);
-    if (c.node == WH_NO_NODE && (c.value & 7)) { /* a tag beyond the end of a tiny block */
-        c.node = wh_index_find(&x->index, c.value & ~7ull);
-        if (c.node != WH_NO_NODE && x->heap->nodes[c.node].address != (c.value & ~7ull))
-            return;
-    }
-    if (c.node == WH_NO_NODE || c.node == from) /* what points at itself holds nothing */
-        return;
-    if ((slot - origin) > WH_OFFSET_MASK ||
-        c.value - x->heap->nodes[c.node].address > WH_OFFSET_MASK) {
-        s->too_deep++;
-        return;
-    }
-    struct wh_heap_edge edge;
-    if (!wh_classify(x, &c, &edge))
-        return;
-    if (raw != c.value) {
-        if (c.value != x->heap->nodes[c.node].address)
-            return;
-        edge.edge_class = WH_EDGE_TAGGED;
-        edge.evidence = WH_EVIDENCE_HIGH_TAG;
-        edge.visible = 0;
-    }
-    if (meaning == IS_EITHER) {
-        edge.edge_class = WH_EDGE_TAGGED;
-        edge.evidence = WH_EVIDENCE_OR_END;
-        edge.visible = 0;
-    }
-    edge.from = from;
-    edge.from_offset = (slot - origin) & WH_OFFSET_MASK;
-    add_edge(x, &edge);
-}
 
 /* --- pieces --- */
 
 /* Reads [start, start + bytes) with context from [low, high). False = nothing readable. */
 static bool load_piece(struct scanner *s, uint64_t start, size_t bytes, uint64_t low,
                        uint64_t high) {
-    s->piece = start;
-    s->before = start - low < MARGIN ? start - low : MARGIN;
+    struct wh_words *w = &s->words;
+    w->address = start;
+    w->before = start - low < MARGIN ? start - low : MARGIN;
     uint64_t beyond = high - (start + bytes);
-    s->after = beyond < MARGIN ? beyond : MARGIN;
-    size_t wanted = s->before + bytes + s->after;
-    size_t have = wh_image_read(s->x->f, start - s->before, s->buffer + MARGIN - s->before, wanted);
+    w->after = beyond < MARGIN ? beyond : MARGIN;
+    size_t wanted = w->before + bytes + w->after;
+    size_t have = wh_image_read(s->x->f, start - w->before, s->buffer + MARGIN - w->before, wanted);
     s->x->figures->image_bytes += have;
-    if (have <= s->before)
+    if (have <= w->before)
         return false;
-    have -= s->before;
-    s->bytes = have < bytes ? have : bytes;
-    s->after = have - s->bytes;
+    have -= w->before;
+    w->bytes = have < bytes ? have : bytes;
+    w->after = have - w->bytes;
     return true;
 }
 
 static uint32_t filter_piece(struct scanner *s, bool unaligned) {
-    return wh_filter_run(&s->filter, s->buffer + MARGIN, s->bytes, s->after, unaligned, s->hits);
+    return wh_filter_run(&s->filter, s->words.piece, s->words.bytes, s->words.after, unaligned,
+                         s->hits);
+}
+
+static void aim_batch(struct scanner *s, uint32_t first, uint32_t count) {
+    uint32_t at = first % (2 * BATCH), n = count - first < BATCH ? count - first : BATCH;
+    for (uint32_t i = 0; i < n; i++)
+        s->values[at + i] = wh_word_at(&s->words, (int64_t)s->hits[first + i]) & WH_LOW48;
+    wh_index_aim(&s->x->index, s->values + at, n, s->aims + at);
 }
 
 /* Looks the batch up that begins with hit `first`, while the one after it is on its way. */
 static void look_up_batch(struct scanner *s, uint32_t first, uint32_t count) {
-    uint64_t values[BATCH];
-    uint32_t n = count - first < BATCH ? count - first : BATCH;
-    for (uint32_t i = first == 0 ? 0 : first + BATCH; i < count && i < first + 2 * BATCH; i++)
-        wh_index_prefetch(&s->x->index, word_at(s, (int64_t)s->hits[i]) & LOW48);
-    for (uint32_t i = 0; i < n; i++)
-        values[i] = word_at(s, (int64_t)s->hits[first + i]) & LOW48;
-    wh_index_before_many(&s->x->index, values, n, s->nodes);
+    uint32_t at = first % (2 * BATCH), n = count - first < BATCH ? count - first : BATCH;
+    if (first == 0)
+        aim_batch(s, 0, count);
+    if (count - first > BATCH)
+        aim_batch(s, first + BATCH, count);
+    wh_index_guess(&s->x->index, s->values + at, s->aims + at, n, s->nodes);
 }
 
 /* May hold unaligned pointers: blocks and variables, not stacks and libc's own data. */
@@ -207,7 +88,7 @@ static void scan_range(struct scanner *s, uint32_t from, uint64_t origin, uint64
     for (uint64_t at = first, next; at + 8 <= end; at = next) {
         size_t bytes = end - at < SCAN_BYTES ? (end - at) & ~7ull : SCAN_BYTES;
         bool loaded = load_piece(s, at, bytes, first, end);
-        size_t done = loaded ? s->bytes : 0;
+        size_t done = loaded ? s->words.bytes : 0;
         next = done == bytes ? at + bytes
                              : ((at + done) | (PAGE - 1)) + 1; /* past the unreadable page */
         if (!loaded)
@@ -216,7 +97,8 @@ static void scan_range(struct scanner *s, uint32_t from, uint64_t origin, uint64
         for (uint32_t i = 0; i < hits; i++) {
             if (i % BATCH == 0)
                 look_up_batch(s, i, hits);
-            take_word(s, from, origin, at + s->hits[i], first, end, s->nodes[i % BATCH]);
+            wh_word_take(s->x, &s->words, from, origin, at + s->hits[i], first, end,
+                         s->nodes[i % BATCH]);
         }
     }
 }
@@ -236,8 +118,8 @@ static void scan_run(struct scanner *s, uint32_t first, uint32_t last) {
         while (node < last && nodes[node].address + nodes[node].size < slot + 8)
             node++;
         if (node < last && slot >= nodes[node].address)
-            take_word(s, node, nodes[node].address, slot, nodes[node].address,
-                      nodes[node].address + nodes[node].size, s->nodes[i % BATCH]);
+            wh_word_take(s->x, &s->words, node, nodes[node].address, slot, nodes[node].address,
+                         nodes[node].address + nodes[node].size, s->nodes[i % BATCH]);
     }
 }
 
@@ -353,15 +235,15 @@ static void scan_nodes(struct scanner *s) {
 static void scan_words(struct scanner *s, uint32_t root, uint64_t at, const void *words,
                        size_t bytes) {
     memcpy(s->buffer + MARGIN, words, bytes);
-    s->piece = at;
-    s->before = s->after = 0;
-    s->bytes = bytes;
+    s->words = (struct wh_words){
+        .piece = s->buffer + MARGIN, .address = at, .bytes = bytes, .too_deep = s->words.too_deep};
     uint32_t hits = filter_piece(s, false);
     for (uint32_t i = 0; i < hits; i++) {
         uint64_t slot = at + s->hits[i];
         if (i % BATCH == 0)
             look_up_batch(s, i, hits);
-        take_word(s, root | WH_FROM_ROOT, 0, slot, slot, slot + 8, s->nodes[i % BATCH]);
+        wh_word_take(s->x, &s->words, root | WH_FROM_ROOT, 0, slot, slot, slot + 8,
+                     s->nodes[i % BATCH]);
     }
 }
 
@@ -395,12 +277,13 @@ int wh_extract_edges(struct wh_extract *x) {
     s.buffer = aligned_alloc(64, SCAN_BYTES + 2 * MARGIN + 32);
     s.hits = malloc(WH_FILTER_HITS(SCAN_BYTES) * sizeof *s.hits);
     if (s.buffer && s.hits) {
+        s.words.piece = s.buffer + MARGIN;
         wh_filter_init(&s.filter, x->heap);
         scan_nodes(&s);
         scan_roots(&s);
-        if (s.too_deep)
+        if (s.words.too_deep)
             wh_snapshot_caveat(x->figures, "%llu references 1 TiB deep in a block were left out",
-                               (unsigned long long)s.too_deep);
+                               (unsigned long long)s.words.too_deep);
     } else {
         x->failed = true;
     }
