@@ -166,6 +166,15 @@ static void enlarge(struct wh_thread *t) {
     t->segment_mask = WH_SEGMENTS_LARGE - 1;
 }
 
+void wh_segment_put(struct wh_thread *t, const struct wh_path *path, uint32_t base, uint32_t node) {
+    if (++t->segment_misses == 8 * WH_SEGMENTS_SMALL)
+        enlarge(t);
+    struct wh_segment *set = wh_segment_set(t, path, base);
+    t->segments[((uint32_t)(set - t->segments) ^ 2) + 1] = set[1];
+    set[1] = set[0];
+    set[0] = (struct wh_segment){*path, base, node};
+}
+
 uint32_t wh_segment_miss(struct wh_thread *t, struct wh_segment *set, const struct wh_path *path,
                          uint32_t base, uint32_t from, uint32_t to) {
     const struct wh_tail *tail = &t->tail;
@@ -177,11 +186,7 @@ uint32_t wh_segment_miss(struct wh_thread *t, struct wh_segment *set, const stru
     for (uint32_t i = from; i < to && (node || i == from); i++)
         if (!wh_frame_is_own(&tail->frame[i]))
             node = wh_intern(t, node, tail->frame[i].ip);
-    next[1] = set[1];
-    set[1] = set[0];
-    set[0] = (struct wh_segment){*path, base, node};
-    if (++t->segment_misses == 8 * WH_SEGMENTS_SMALL)
-        enlarge(t);
+    wh_segment_put(t, path, base, node);
     return node;
 }
 
@@ -207,4 +212,16 @@ uint32_t wh_intern_frames(struct wh_thread *t, uint32_t base, uint32_t from, uin
         from = end;
     }
     return base;
+}
+
+int wh_intern_is(uint32_t node, const uint64_t *ips, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (wh_in(&wh_process.self, ips[i]))
+            continue;
+        const struct node *n = node ? node_of(node, 0) : NULL;
+        if (!n || (n->ip & 0xffffffffffffull) != ips[i])
+            return 0;
+        node = n->parent;
+    }
+    return node == 0;
 }

@@ -68,6 +68,7 @@ struct wh_tail {
     uint32_t gap;   /* frames are missing below this index; 0 = none */
     uint32_t base;  /* frames below the point from which nodes are looked up */
     uint32_t plain; /* from this frame on all have an index and are not our own */
+    uint32_t known; /* base, where excursions from there may be recognised (excursion.c); else 0 */
     uint32_t stood; /* frames below this index held once already: standing[] is filled in */
     uint32_t unresolved; /* the walk ended before the thread's first frame */
     uint64_t high;       /* all words it was derived from lie below */
@@ -98,6 +99,34 @@ struct wh_segment {
     uint32_t base, id; /* node that it begins at, 0 = the root; node that it leads to, 0 = empty */
 };
 
+/* How up to seven frames lay on the stack. Places are words from 16 bytes below the leaf's sp on,
+ * so that word 1 is the leaf's address; end is the sp of the frame that follows. */
+#define WH_PATH_FRAMES     7u
+#define WH_SHAPE_BPS       4u
+#define WH_SHAPES          512u
+#define WH_EXCURSION_PATHS 3u
+
+struct wh_shape {
+    uint64_t key; /* the leaf's address, and the place of the base frame's sp in the low 16 bits */
+    uint16_t place[WH_PATH_FRAMES]; /* of each return address, leaf first */
+    uint16_t rule[WH_PATH_FRAMES];  /* of each frame; behind the last the leaf is repeated */
+    uint16_t end, end_bp;           /* where the bp lies that belongs to end; 0 = where it was */
+    uint8_t frames, bps;
+    struct {
+        uint16_t place, value; /* a bp that a frame was computed from: where it is and points at */
+    } bp[WH_SHAPE_BPS];
+};
+
+/* The code addresses of a shape's frames, with their rules in the low 16 bits, as a number. */
+#define WH_PATHS_SMALL 64u
+#define WH_PATHS_LARGE 4096u
+
+struct wh_path_number {
+    uint64_t frame[WH_PATH_FRAMES];
+    uint32_t frames, number; /* number 0 = empty */
+};
+_Static_assert(sizeof(struct wh_shape) == 64 && sizeof(struct wh_path_number) == 64, "lines");
+
 struct wh_thread {
     struct wh_writer writer;
     struct wh_block *block; /* open block; NULL = none */
@@ -117,12 +146,18 @@ struct wh_thread {
     /* A signal handler that interrupts the encoder gets a state, and so a stream, of its own; it is
      * kept for the next one. */
     struct wh_thread *nested, *outer;
+    int32_t doubt;                /* whether shapes are worth a look, see excursion.c */
     const struct wh_rules *rules; /* that the indices in tail and segments are of */
     uint32_t generation;          /* of the code when these were made */
     uint32_t segment_mask, segment_misses;
     struct wh_segment *segments;
     struct wh_segment *segments_large; /* NULL until needed */
+    uint32_t path_mask, path_last;
+    struct wh_path_number *paths;
+    struct wh_path_number *paths_large; /* NULL until needed */
     _Alignas(64) struct wh_segment segments_small[WH_SEGMENTS_SMALL];
+    struct wh_path_number paths_small[WH_PATHS_SMALL];
+    struct wh_shape shapes[WH_SHAPES];
     struct wh_tail tail;
     struct wh_frame fresh[WH_WALK_MAX]; /* leaf first */
     uint32_t fresh_index[WH_WALK_MAX];
@@ -382,8 +417,11 @@ uint32_t wh_intern(struct wh_thread *t, uint32_t parent, uint64_t ip);
 uint32_t wh_intern_frames(struct wh_thread *t, uint32_t base, uint32_t from, uint32_t to);
 uint32_t wh_segment_miss(struct wh_thread *t, struct wh_segment *set, const struct wh_path *path,
                          uint32_t base, uint32_t from, uint32_t to);
+void wh_segment_put(struct wh_thread *t, const struct wh_path *path, uint32_t base, uint32_t node);
 void wh_intern_forget(struct wh_thread *t); /* empties the thread's segments */
 uint32_t wh_intern_count(void);             /* ids handed out so far, + 1 */
+/* Does a node's path have these code addresses, leaf first, but for our own? */
+int wh_intern_is(uint32_t node, const uint64_t *ips, uint32_t count);
 
 WH_INLINE struct wh_path wh_path_of(const uint32_t index[WH_SEGMENT_FRAMES]) {
     struct wh_path path;
@@ -506,7 +544,15 @@ WH_INLINE uint64_t wh_rule_want(uint64_t key, uint32_t generation) {
 
 /* ---- unwind.c -------------------------------------------------------------------------------- */
 
-uint32_t wh_unwind(struct wh_thread *t, uintptr_t frame); /* node id of the caller of `frame` */
+uint32_t wh_unwind(struct wh_thread *t, uintptr_t frame);     /* node id of the caller of `frame` */
+uint32_t wh_unwind_node(struct wh_thread *t, uint32_t count); /* of the tail's first frames */
+uint32_t wh_tail_verify(const struct wh_tail *tail, uint32_t count); /* how many of them hold */
+
+/* ---- excursion.c -------------------------------------------------------------------------- */
+
+uint32_t wh_excursion_find(struct wh_thread *t, uintptr_t frame); /* node; 0 = has to be walked */
+void wh_excursion_learn(struct wh_thread *t); /* the tail from its base on, all of which holds */
+void wh_excursion_forget(struct wh_thread *t);
 
 /* ---- stack_range.c -----------------------------------------------------------------------------
  */

@@ -56,8 +56,11 @@ static void reset(struct wh_thread *t) {
     t->nested = t->outer = NULL;
     t->tail.count = t->tail.gap = t->tail.unresolved = 0;
     t->tail.limit = WH_TAIL_MAX;
-    if (!t->segments)
+    t->tail.known = 0;
+    if (!t->segments) {
         wh_intern_forget(t);
+        wh_excursion_forget(t);
+    }
     t->tid = (uint32_t)wh_sys0(SYS_gettid);
 }
 

@@ -10,11 +10,12 @@
  * What ends the proof: a dlclose (the rules may differ: code generation), a change of stacks inside
  * the walk (tail.limit), and frames that only libunwind can evaluate (nothing is remembered then).
  *
- * So the remembered stack is checked first, from its root until a word has changed; then the fresh
- * frames are walked until the last frame that holds. Rules of the ordinary form are applied in
- * wh_unwind's own loop, whose length is what an event costs: one word of the rule table and the
- * return address for each frame. The fresh frames' path is looked up as a whole (intern.c); a frame
- * in its middle has no node until a later walk meets it.
+ * Most stacks need no walk at all, because the same excursion from a remembered frame was walked
+ * before (excursion.c). For the others the remembered stack is checked first, from its root until a
+ * word has changed; then the fresh frames are walked until the last frame that holds. Rules of the
+ * ordinary form are applied in wh_unwind's own loop, whose length is what an event costs: one word
+ * of the rule table and the return address for each frame. The fresh frames' path is looked up as a
+ * whole (intern.c); a frame in its middle has no node until a later walk meets it.
  *
  * A stack deeper than depth_max keeps depth_max/2 frames at either end around a node with ip 0. A
  * stack deeper than WH_WALK_MAX is not walked to its end each time: its root side is taken from the
@@ -135,6 +136,10 @@ static enum step step(struct wh_thread *t, struct cursor *c, struct wh_frame *f,
                       uint32_t *ret_index, struct wh_rules *rules, uint32_t generation) {
     struct wh_rule_found found =
         wh_rules_find(rules, c->ip | (c->exact ? WH_RULE_EXACT : 0), generation);
+    /* What was interrupted is no ordinary frame: another rule holds for a call that returns there.
+     */
+    if (c->exact)
+        found.word = wh_rule_widen(found.word) | WH_RULE_WIDE;
     *f = (struct wh_frame){c->ip + c->exact, c->sp, c->bp, found.word};
     *ret_index = found.index;
     return step_wide(t, c, wh_rule_widen(found.word));
@@ -144,7 +149,7 @@ static enum step step(struct wh_thread *t, struct cursor *c, struct wh_frame *f,
 
 /* How many frames of the root side of the first `count`, which all stood before, still hold: all
  * words that were read for them are unchanged. */
-static uint32_t verify(const struct wh_tail *tail, uint32_t count) {
+uint32_t wh_tail_verify(const struct wh_tail *tail, uint32_t count) {
     const struct wh_frame *f = tail->frame;
     uint32_t i = 0;
     for (; i + 4 <= count; i += 4, f += 4)
@@ -225,7 +230,7 @@ static uint32_t standing(struct wh_tail *tail, const struct cursor *c) {
         return 0;
     while (count && tail->frame[count - 1].sp < c->sp)
         count--;
-    uint32_t stood = tail->stood < count ? tail->stood : count, i = verify(tail, stood);
+    uint32_t stood = tail->stood < count ? tail->stood : count, i = wh_tail_verify(tail, stood);
     if (i == stood) {
         while (i < count && stand(tail, i, c->range.high))
             i++;
@@ -280,7 +285,7 @@ WH_INLINE void push(struct wh_tail *tail, const struct wh_frame *fresh, const ui
 }
 
 /* The node of the path to the first `count` frames of the tail, which have no gap below. */
-static uint32_t node_of(struct wh_thread *t, uint32_t count) {
+uint32_t wh_unwind_node(struct wh_thread *t, uint32_t count) {
     struct wh_tail *tail = &t->tail;
     uint32_t from = count;
     if (!count)
@@ -302,7 +307,7 @@ static uint32_t cut(struct wh_thread *t) {
     const struct wh_tail *tail = &t->tail;
     uint32_t half = half_depth(), root = tail->gap && tail->gap < half ? tail->gap : half;
     atomic_fetch_add_explicit(&wh_process.slot->stack_truncated, 1, memory_order_relaxed);
-    uint32_t node = wh_intern(t, node_of(t, root), 0);
+    uint32_t node = wh_intern(t, wh_unwind_node(t, root), 0);
     uint32_t leaf = tail->count - (wh_process.depth_max - half);
     return node ? wh_intern_frames(t, node, leaf > root ? leaf : root, tail->count) : 0;
 }
@@ -381,17 +386,15 @@ static uint32_t intern_deep(struct wh_thread *t, uintptr_t frame) {
     return node;
 }
 
-/* In verify mode: does libunwind's walk give the same stack as the one just remembered? */
-static void compare(struct wh_thread *t, uintptr_t frame) {
+/* In verify mode: is the node's path what libunwind's walk gives? */
+static void compare(struct wh_thread *t, uintptr_t frame, uint32_t node) {
     uint64_t *ips = (uint64_t *)(void *)t->fresh;
     int complete;
     const struct wh_tail *tail = &t->tail;
-    if (tail->gap || tail->unresolved || !wh_deep_ready())
+    if (!node || tail->gap || tail->unresolved || !wh_deep_ready())
         return;
-    uint32_t n = wh_deep_walk(frame, ips, WH_TAIL_MAX, &complete), wrong = n != tail->count;
-    for (uint32_t i = 0; i < n && !wrong; i++)
-        wrong = ips[i] != tail->frame[tail->count - 1 - i].ip;
-    if (wrong)
+    uint32_t n = wh_deep_walk(frame, ips, WH_TAIL_MAX, &complete);
+    if (n <= wh_process.depth_max && !wh_intern_is(node, ips, n))
         atomic_fetch_add_explicit(&wh_process.slot->unwind_mismatch, 1, memory_order_relaxed);
 }
 
@@ -403,6 +406,7 @@ static __attribute__((noinline)) void forget(struct wh_thread *t, struct wh_rule
     t->generation = generation;
     keep(&t->tail, 0);
     wh_intern_forget(t);
+    wh_excursion_forget(t);
 }
 
 /* The node of the stack just remembered, whose last n frames are fresh. It is looked up from a base
@@ -411,15 +415,15 @@ static __attribute__((noinline)) void forget(struct wh_thread *t, struct wh_rule
  */
 WH_INLINE uint32_t intern_stack(struct wh_thread *t, uint32_t n) {
     struct wh_tail *tail = &t->tail;
-    uint32_t count = tail->count, root = count - n, base = tail->base;
+    uint32_t count = tail->count, root = count - (n ? n : 1), base = tail->base;
     if (WH_UNLIKELY(tail->gap || count > wh_process.depth_max))
         return cut(t);
     if (WH_UNLIKELY(base > root || count - base > WH_SEGMENT_FRAMES))
         tail->base = base = root;
     if (WH_UNLIKELY(!base || count - base - 1 >= WH_SEGMENT_FRAMES || base < tail->plain))
-        return node_of(t, count);
+        return wh_unwind_node(t, count);
     uint32_t node = tail->node[base - 1];
-    if (WH_UNLIKELY(!node) && !(node = node_of(t, base)))
+    if (WH_UNLIKELY(!node) && !(node = wh_unwind_node(t, base)))
         return 0;
     struct wh_path path = wh_path_of(&tail->index[base]);
     return tail->node[count - 1] = wh_segment_get(t, &path, node, base, count);
@@ -513,15 +517,14 @@ WH_INLINE enum step walk(struct wh_thread *t, struct walk *w, struct wh_rules *r
     return result;
 }
 
-uint32_t wh_unwind(struct wh_thread *t, uintptr_t frame) {
+/* What is not recognised is walked. */
+static __attribute__((noinline)) uint32_t unwind(struct wh_thread *t, uintptr_t frame,
+                                                 struct wh_rules *rules) {
     struct wh_tail *tail = &t->tail;
-    struct wh_rules *rules = atomic_load_explicit(&wh_rules_current, memory_order_acquire);
-    uint32_t generation = atomic_load_explicit(&wh_process.generation, memory_order_acquire);
-    if (WH_UNLIKELY(t->generation != generation || t->rules != rules))
-        forget(t, rules, generation);
     struct walk w = {.at = {.ip = word(frame + 8), .sp = frame + 16, .bp = word(frame)}};
     w.at.range = wh_stack_range(t, w.at.sp);
     enum step result = WH_LIKELY(w.at.range.high != 0) ? walk(t, &w, rules) : STEP_LOST;
+    tail->known = 0;
     if (WH_LIKELY(w.met != 0))
         keep(tail, w.met);
     else if (result == STEP_ON)
@@ -545,7 +548,20 @@ uint32_t wh_unwind(struct wh_thread *t, uintptr_t frame) {
                       ? WH_TAIL_MAX
                       : root + (w.fresh > w.switched ? w.fresh - w.switched - 1 : 0);
     uint32_t node = intern_stack(t, w.fresh);
+    if (t->doubt >= 0 && node && !w.switched)
+        wh_excursion_learn(t);
+    return node;
+}
+
+uint32_t wh_unwind(struct wh_thread *t, uintptr_t frame) {
+    struct wh_rules *rules = atomic_load_explicit(&wh_rules_current, memory_order_acquire);
+    uint32_t generation = atomic_load_explicit(&wh_process.generation, memory_order_acquire);
+    if (WH_UNLIKELY(t->generation != generation || t->rules != rules))
+        forget(t, rules, generation);
+    uint32_t node = wh_excursion_find(t, frame);
+    if (WH_UNLIKELY(!node))
+        node = unwind(t, frame, rules);
     if (WH_UNLIKELY(wh_process.verify))
-        compare(t, frame);
+        compare(t, frame, node);
     return node;
 }

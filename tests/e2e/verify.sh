@@ -31,6 +31,7 @@ checked sqlite3 5000 sqlite3 -batch :memory: "CREATE TABLE t(a INTEGER PRIMARY K
     CREATE INDEX tb ON t(b); SELECT substr(b, 1, 7), count(*) FROM t GROUP BY 1 LIMIT 3"
 checked exceptions 3000 "$PROGRAMS/t_exceptions" 3000
 checked stacks 1500 "$PROGRAMS/t_stacks" # longjmp, ucontext, recursion, alloca, arrays, sigaltstack
+checked shapes 40000 "$PROGRAMS/t_shapes" 10000 # that end at one place and lie differently
 checked signals 20000 "$PROGRAMS/t_signals"
 checked threads 1000 "$PROGRAMS/t_threads" 4 1000
 checked unloaded 1000 "$PROGRAMS/t_dl" "$PROGRAMS"
