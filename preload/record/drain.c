@@ -297,6 +297,11 @@ bool wh_recorder_pulse(void *recorder, struct wh_image *image) {
         wh_recorder_chunks(r, p, false);
     if (!r->is_frozen)
         wh_recorder_flush(r);
-    return r->may_stop && (r->poll_bytes >= POLL_BYTES_MAX ||
-                           atomic_load(&r->session->bell) != r->poll_bell); /* somebody waits */
+    /* Enough, or somebody waits: also in the poll after the one in which the bell rang, which may
+     * be the first to know the process that rang it. */
+    bool cut =
+        r->may_stop && (r->poll_bytes >= POLL_BYTES_MAX || r->is_asked ||
+                        atomic_load(&r->session->bell) != atomic_load(&r->pace.bell_answered));
+    r->is_cut |= cut;
+    return cut;
 }

@@ -354,22 +354,42 @@ static void check_alive(struct wh_recorder *r, struct wh_process *p) {
         mark_dead(p, wh_recorder_now(r));
 }
 
+/* Pairs up to the watermark, first to the moments of snapshots that lie before; in parts: others
+ * have their turn. 0 = done, or a part, 1 = its parent is not at the fork yet, 2 = a part, < 0 = no
+ * memory. */
+static int pair(struct wh_recorder *r, struct wh_process *p, uint64_t watermark) {
+    r->may_stop = true;
+    int rc = wh_recorder_follow(r, p);
+    if (!rc)
+        rc = wh_image_run(&p->image, watermark);
+    r->may_stop = false;
+    return rc;
+}
+
+/* All that an ended process left; 2 = there is more. */
+static int pair_rest(struct wh_recorder *r, struct wh_process *p) {
+    int rc = pair(r, p, UINT64_MAX);
+    return !rc && p->image.merge.count ? 2 : rc;
+}
+
 /* One step of an ended process. */
 static void step_dead(struct wh_recorder *r, struct wh_process *p) {
     uint64_t waited = wh_monotonic_ns() - p->death_ns;
     struct wh_error error;
     wh_recorder_reclaim(r, p);
-    int rc = wh_image_run(&p->image, UINT64_MAX);
+    int rc = pair_rest(r, p);
     r->is_dying = true;
-    if (rc == 1 && (waited < PARENT_WAIT_NS || p->parent_waits++ < PARENT_POLLS))
-        return; /* its parent is not at the fork yet */
+    if (rc == 2 ||
+        (rc == 1 && (waited < PARENT_WAIT_NS || r->was_cut || p->parent_waits++ < PARENT_POLLS)))
+        return; /* later */
     if (!p->has_status && !p->is_replaced)
         p->has_status = read_status(r, p);
     if (!p->has_status && !p->is_replaced && waited < STATUS_WAIT_NS)
         return;
     if (rc == 1) { /* it never will be: the child starts empty */
         p->image.is_orphan = true;
-        rc = wh_image_run(&p->image, UINT64_MAX);
+        if ((rc = pair_rest(r, p)) == 2)
+            return;
     }
     if (rc < 0) {
         wh_fail(&error, WH_ESYSTEM, "out of memory");
@@ -381,10 +401,7 @@ static void step_dead(struct wh_recorder *r, struct wh_process *p) {
 
 static void step_running(struct wh_recorder *r, struct wh_process *p) {
     struct wh_error error;
-    r->may_stop = true;
-    int rc = wh_image_run(&p->image, r->previous_ticks);
-    r->may_stop = false;
-    if (rc < 0) {
+    if (pair(r, p, r->previous_ticks) < 0) {
         wh_fail(&error, WH_ESYSTEM, "out of memory");
         wh_content_fail(r->content, &error);
     }

@@ -17,6 +17,8 @@
 #define WH_UID_BUCKETS 1024u
 
 /* A module as long as it is mapped, and after: children inherit the mapped ones. */
+struct wh_snap; /* a snapshot from its moment to its rows: moment.h */
+
 struct wh_mapped {
     uint32_t id;
     bool is_mapped;
@@ -51,16 +53,14 @@ struct wh_process {
     uint64_t malformed_events;
     struct wh_mapped *modules;
     size_t module_count, module_room;
-    uint64_t snapshot_ns;  /* CLOCK_MONOTONIC of its last snapshot, or when it was first seen */
-    uint64_t peak_ns;      /* of its last snapshot at a peak was taken; 0 = none */
-    uint64_t peak_bytes;   /* live at the highest of them */
-    uint64_t peak_rest_ns; /* the next one not before that; UINT64_MAX = one is being read */
-    uint32_t parent_waits; /* polls, once dead, that its parent was not at the fork yet */
-    bool is_answered;      /* whoever asked for a snapshot was let go already */
-    uint64_t request_ns;   /* CLOCK_MONOTONIC when the request that waits was seen; 0 = none */
+    uint64_t snapshot_ns;   /* CLOCK_MONOTONIC of its last snapshot, or when it was first seen */
+    uint64_t peak_ns;       /* of its last snapshot at a peak was taken; 0 = none */
+    uint64_t peak_bytes;    /* live at the highest of them */
+    uint64_t peak_rest_ns;  /* the next one not before that; UINT64_MAX = one is being read */
+    uint32_t parent_waits;  /* polls, once dead, that its parent was not at the fork yet */
+    struct wh_snap *behind; /* whose moments are not reached yet, in their order */
+    uint64_t request_ns;    /* CLOCK_MONOTONIC when the request that waits was seen; 0 = none */
 };
-
-struct wh_snap; /* a snapshot whose image is being read: snap.c */
 
 /* What the recorder knows of a block: of the arena, or moved to the file behind it (spill.c). */
 struct wh_block_view {
@@ -117,16 +117,17 @@ struct wh_recorder {
     struct wh_block_view *views;
     uint64_t previous_ticks; /* shifted, of the poll before this one: the watermark */
     uint64_t poll_bytes;     /* copied in this poll */
-    uint32_t poll_bell;      /* had rung so often when this poll began */
     bool is_asked;           /* a request for a snapshot could not be served yet */
     bool may_stop;           /* pairing now: a part of what there is will do */
+    bool is_cut, was_cut;    /* this poll, the last one paired a part only */
     bool is_frozen;          /* pairing now: a process stands still meanwhile */
     bool is_dying;           /* an ended process could not be finished yet */
     struct wh_pace pace;
     struct wh_spill spill;
     uint64_t bytes, events;
-    struct wh_snap *snaps; /* being read */
-    uint32_t snap_count, last_snapshot_id;
+    struct wh_snap *snaps; /* being read, or about to be, in the order of their moments */
+    uint32_t snap_count;   /* frozen images: those and the processes' `behind` */
+    uint32_t last_snapshot_id;
     uint32_t last_thread_id, last_module_id, next_node_id;
     unsigned char *node_seen; /* bitmap by trace-wide node id */
     size_t node_seen_bytes;
@@ -211,6 +212,9 @@ void wh_recorder_write_thread(struct wh_recorder *r, struct wh_process *p,
 
 /* --- snap.c --- */
 void wh_recorder_snapshots(struct wh_recorder *r); /* serves requests, follows the plan */
+/* Pairs up to the moments of the process's snapshots that were taken ahead of its events. 0 = there
+ * is none left, and later events may be paired; else as wh_moment_follow(): 1 or 2. */
+int wh_recorder_follow(struct wh_recorder *r, struct wh_process *p);
 /* Stores what was read meanwhile; wait = all of it, to the end. */
 void wh_recorder_collect(struct wh_recorder *r, bool wait);
 

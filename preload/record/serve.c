@@ -303,8 +303,10 @@ static void judge_pace(struct wh_recorder *r) {
 
 static void poll_once(struct wh_recorder *r) {
     uint64_t now_ticks = wh_recorder_now(r), now_ns = wh_monotonic_ns();
-    r->poll_bell = atomic_load(&r->session->bell);
+    uint32_t bell = atomic_load(&r->session->bell);
     r->poll_bytes = 0;
+    r->was_cut = r->is_cut;
+    r->is_cut = false;
     atomic_fetch_add_explicit(&r->session->recorder_beat, 1, memory_order_relaxed);
     wh_recorder_discover(r);
     judge_pace(r); /* a burst right at the start may keep pairing busy for long */
@@ -327,7 +329,7 @@ static void poll_once(struct wh_recorder *r) {
         wh_content_commit(r->content);
     stop_recording(r);
     judge_pace(r);
-    atomic_store(&r->pace.bell_answered, r->poll_bell);
+    atomic_store(&r->pace.bell_answered, bell);
 }
 
 /* The command ended, descendants run on: the launcher need not wait for them. */

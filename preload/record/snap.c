@@ -1,11 +1,12 @@
-/* Snapshots: when they are taken, the moment in which everything stands still, and their rows.
+/* Snapshots: when they are taken, and their rows.
  *
- * The recorder's main thread freezes the process; in that moment it drains and keeps a
- * copy-on-write clone of the live table, which costs microseconds whatever the heap. A process of
- * which much is not read yet is let go first: its copy keeps, and the live table is cloned when the
- * events up to that moment are paired. The frozen image is read by a thread of its own while
- * draining goes on. What is hard is who may touch the clone: its pages are shared with the live
- * table, so the reader only reads and the main thread releases it. */
+ * The moment in which everything stands still is moment.c's. The frozen image is read by a thread
+ * of its own while draining goes on. What is hard is who may touch the clone of the live table: its
+ * pages are shared with it, so the reader only reads and the main thread releases it.
+ *
+ * Frozen images wait for their events (is_behind) or are read; there are never many, each costs the
+ * memory of its process. Whoever ends is let go at once as long as there are fewer than IMAGES_MAX;
+ * anybody else who asks waits for the one before of the same process. */
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -17,174 +18,20 @@
 #include <unistd.h>
 
 #include "base/large.h"
-#include "record/recorder.h"
-#include "record/snapshot.h"
+#include "record/moment.h"
 
-#define COPY_BYTES_MIN  (256u << 10) /* live: a program that ends with less is read as it stands */
 #define READERS_MAX     2u
+#define IMAGES_MAX      4u
 #define PEAK_BYTES_MIN  (1u << 20) /* a program with less has its snapshot at its end */
 #define PEAK_REST       4          /* times what the one before cost, until the next */
 #define PEAK_CALM_NS    1000000000u
 #define REQUEST_WAIT_NS 2000000000u /* for the parent's fork, which may lie behind much else */
-#define CATCH_UP_ROUNDS 8
-#define CATCH_UP_BYTES  16384u
-#define BEHIND_BYTES    (256u << 10) /* not read: some 20,000 events, four milliseconds */
 
 static const char *const reasons[] = {"", "exit", "api", "command", "peak", "interval", "signal"};
-
-struct wh_snap {
-    struct wh_snap *next;
-    uint32_t id, process_id;
-    uint32_t reason; /* enum wh_snapshot_reason */
-    bool is_asked;   /* by a request, not by the plan */
-    bool is_last;    /* by a process that ends */
-    char label[64];
-    uint64_t at_ns, live_objects, live_bytes;
-    struct wh_pair clone; /* nothing but the live table; released by the main thread */
-    struct wh_pools pools;
-    struct wh_frozen *frozen;
-    struct wh_heap_node *live;
-    uint64_t live_count;
-    struct wh_heap heap;
-    struct wh_snapshot_figures figures;
-    struct wh_error error;
-    int result;
-    pthread_t thread;
-    bool has_thread;
-    _Atomic bool is_done;
-};
-
-/* --- the moment
- * ------------------------------------------------------------------------------------ */
-
-struct moment {
-    struct wh_recorder *recorder;
-    struct wh_process *process;
-    struct wh_snap *snap;
-    struct wh_snapshot_job *job;
-    bool is_behind; /* it is let go before its events are paired */
-    int result;
-};
-
-/* The modules mapped now; the array is the caller's, the paths are the process's. */
-static struct wh_snapshot_module *mapped_modules(const struct wh_process *p, uint32_t *ret_count) {
-    struct wh_snapshot_module *list = calloc(p->module_count + 1, sizeof *list);
-    uint32_t count = 0;
-    for (size_t i = 0; list && i < p->module_count; i++) {
-        const struct wh_mapped *m = &p->modules[i];
-        if (m->is_mapped && m->path)
-            list[count++] =
-                (struct wh_snapshot_module){m->id, m->start, m->end, m->load_bias, m->path};
-    }
-    *ret_count = count;
-    return list;
-}
-
-/* Pairs what was published up to `ticks`, when every thread stood still; UINT64_MAX = they still
- * do. A thread that is busy now publishes a later record, or one that the snapshot misses as any
- * other that was under way. */
-static int pair_until(struct wh_recorder *r, struct wh_image *image, uint64_t ticks) {
-    int rc;
-    do {
-        wh_recorder_drain(r);
-        for (struct wh_image_thread *t = wh_image_next_thread(image, NULL); t;
-             t = wh_image_next_thread(image, t))
-            t->stream.busy = false;
-        rc = wh_image_run(image, ticks);
-    } while (!rc && ticks != UINT64_MAX && wh_merge_peek(&image->merge, ticks));
-    return rc;
-}
-
-/* Keeps what was live, and what was mapped, when the threads stood still. */
-static void keep(struct moment *m, uint64_t ticks) {
-    struct wh_image *image = &m->process->image;
-    m->result = pair_until(m->recorder, image, ticks);
-    if (!m->result)
-        m->result = wh_live_clone(&image->pair.live, &m->snap->clone.live);
-    if (!m->result)
-        m->result = wh_pools_clone(&image->pools, &m->snap->pools);
-    m->job->modules = mapped_modules(m->process, &m->job->module_count);
-    if (!m->job->modules)
-        m->result = -1;
-    image->pair.snapshot_number = image->pair.last_number;
-    m->snap->live_objects = image->pair.ledger.live_objects;
-    m->snap->live_bytes = image->pair.ledger.live_bytes;
-}
-
-/* Every thread stands still: what they published is all there is. */
-static void frozen(void *arg) {
-    struct moment *m = arg;
-    m->snap->at_ns = wh_recorder_now(m->recorder); /* ticks until the clock is known */
-    if (m->is_behind)
-        return;
-    m->recorder->is_frozen = true;
-    keep(m, UINT64_MAX);
-    m->recorder->is_frozen = false;
-    m->job->no_copy = m->snap->is_last && m->snap->live_bytes < COPY_BYTES_MIN;
-}
 
 static void answer(struct wh_process_slot *slot, uint32_t state) {
     atomic_store(&slot->request, state);
     (void)syscall(SYS_futex, &slot->request, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-}
-
-/* The copy exists: whoever asked for it goes on (not who meanwhile asks for one of its own), and
- * the events up to the copy are paired now. */
-static int follow(struct moment *m, struct wh_frozen *image, struct wh_error *error) {
-    struct wh_process_slot *slot = wh_session_slot(m->recorder->session, m->process->slot);
-    if (m->snap->is_asked) {
-        answer(slot, WH_REQUEST_DONE);
-        m->process->is_answered = true;
-    }
-    keep(m, m->snap->at_ns);
-    return m->result ? 0 : wh_snapshot_modules(image, m->job->modules, m->job->module_count, error);
-}
-
-/* What is drained before the threads stand still need not be drained while they do. Rounds as the
- * recorder's own: all that was stamped before the round before has arrived. A program that records
- * faster than it is read is not caught up with: then the rounds do not shrink. */
-static void catch_up(struct wh_recorder *r, struct wh_process *p) {
-    uint64_t last = UINT64_MAX;
-    for (int round = 0; round < CATCH_UP_ROUNDS; round++) {
-        uint64_t now = wh_recorder_now(r), bytes = r->poll_bytes;
-        wh_recorder_drain(r);
-        if (wh_image_run(&p->image, r->previous_ticks) != 0)
-            return; /* waits for its parent, or failed: the next poll says so */
-        bytes = r->poll_bytes - bytes;
-        r->previous_ticks = now;
-        if (bytes > last / 2 || (round && bytes < CATCH_UP_BYTES))
-            return;
-        last = bytes;
-    }
-}
-
-static int freeze(struct wh_recorder *r, struct wh_process *p, struct wh_snap *snap) {
-    struct moment moment = {.recorder = r, .process = p, .snap = snap};
-    struct wh_snapshot_job job = {
-        .pid = (pid_t)p->pid,
-        .session = r->session,
-        .slot = wh_session_slot(r->session, p->slot),
-        .frozen = frozen,
-        .arg = &moment,
-    };
-    moment.job = &job;
-    moment.is_behind = p->image.records && wh_recorder_backlog(r, p) > BEHIND_BYTES;
-    if (!moment.is_behind)
-        catch_up(r, p);
-    int rc = wh_snapshot_freeze(&job, &snap->frozen, &snap->figures, &snap->error);
-    if (!rc && moment.is_behind && (rc = follow(&moment, snap->frozen, &snap->error)) != 0) {
-        wh_snapshot_abandon(snap->frozen);
-        snap->frozen = NULL;
-    }
-    free((void *)(uintptr_t)job.modules);
-    if (!rc && moment.result) {
-        wh_snapshot_abandon(snap->frozen);
-        snap->frozen = NULL;
-        rc = wh_fail(&snap->error, WH_ESYSTEM,
-                     moment.result == 1 ? "the recorder is not yet at the fork that made it"
-                                        : "out of memory");
-    }
-    return rc;
 }
 
 /* --- reading the image
@@ -218,18 +65,32 @@ static void *read_image(void *arg) {
     return NULL;
 }
 
-static void start_reading(struct wh_recorder *r, struct wh_snap *s) {
+/* On a thread of its own; without one here and now. */
+static void start_reading(struct wh_snap *s) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    s->has_thread =
-        r->snap_count < READERS_MAX && pthread_create(&s->thread, NULL, read_image, s) == 0;
+    s->has_thread = pthread_create(&s->thread, NULL, read_image, s) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    r->snap_count++;
-    s->next = r->snaps;
-    r->snaps = s;
     if (!s->has_thread)
         (void)read_image(s);
+}
+
+/* Starts those that wait, the oldest first, as long as few are being read. */
+static void read_more(struct wh_recorder *r) {
+    uint32_t reading = 0;
+    for (struct wh_snap *s = r->snaps; s && reading < READERS_MAX; s = s->next) {
+        if (!s->has_thread && !atomic_load(&s->is_done))
+            start_reading(s);
+        reading += !atomic_load(&s->is_done);
+    }
+}
+
+static void append(struct wh_snap **list, struct wh_snap *s) {
+    while (*list)
+        list = &(*list)->next;
+    s->next = NULL;
+    *list = s;
 }
 
 /* --- rows
@@ -365,8 +226,15 @@ static void free_snap(struct wh_snap *s) {
     free(s);
 }
 
+/* The last of it: stored, or noted why not. */
+static void end_snap(struct wh_recorder *r, struct wh_snap *s) {
+    store_snap(r, s);
+    free_snap(s);
+}
+
 void wh_recorder_collect(struct wh_recorder *r, bool wait) {
     struct wh_snap **at = &r->snaps;
+    read_more(r);
     while (*at) {
         struct wh_snap *s = *at;
         if (!wait && !atomic_load(&s->is_done)) {
@@ -374,20 +242,46 @@ void wh_recorder_collect(struct wh_recorder *r, bool wait) {
             continue;
         }
         *at = s->next;
-        r->snap_count--;
         if (s->has_thread)
             (void)pthread_join(s->thread, NULL);
+        read_more(r);
+        r->snap_count--;
         rest(r, s);
-        store_snap(r, s);
-        free_snap(s);
+        end_snap(r, s);
     }
+}
+
+/* The moment is complete: its image can be read. */
+static void keep_snap(struct wh_recorder *r, struct wh_process *p, struct wh_snap *s) {
+    if (s->reason == WH_SNAP_PEAK && s->live_bytes > p->peak_bytes)
+        p->peak_bytes = s->live_bytes;
+    append(&r->snaps, s);
+    read_more(r);
+}
+
+int wh_recorder_follow(struct wh_recorder *r, struct wh_process *p) {
+    while (p->behind) {
+        struct wh_snap *s = p->behind;
+        int rc = wh_moment_follow(p, s);
+        if (rc > 0)
+            return rc;
+        p->behind = s->next;
+        s->result = rc;
+        if (!rc) {
+            keep_snap(r, p, s);
+            continue;
+        }
+        r->snap_count--;
+        end_snap(r, s);
+    }
+    return 0;
 }
 
 /* --- when
  * ------------------------------------------------------------------------------------------ */
 
 /* Why there is none goes to *error, if there is one, and into the trace. */
-static int take(struct wh_recorder *r, struct wh_process *p, uint32_t reason, bool is_asked,
+static int take(struct wh_recorder *r, struct wh_process *p, uint32_t reason, bool is_last,
                 const char *label, struct wh_error *error) {
     struct wh_snap *s = calloc(1, sizeof *s);
     if (!s)
@@ -395,36 +289,36 @@ static int take(struct wh_recorder *r, struct wh_process *p, uint32_t reason, bo
     s->id = ++r->last_snapshot_id;
     s->process_id = p->image.id;
     s->reason = reason;
-    s->is_asked = is_asked;
-    s->is_last = reason == WH_SNAP_EXIT || (reason == WH_SNAP_PEAK && is_asked);
+    s->is_last = is_last;
     memcpy(s->label, label, strnlen(label, sizeof s->label - 1));
-    int rc = freeze(r, p, s);
+    int rc = wh_moment_freeze(r, p, s);
     p->snapshot_ns = wh_monotonic_ns();
     if (reason == WH_SNAP_PEAK) {
         p->peak_ns = p->snapshot_ns;
         p->peak_rest_ns = rc ? p->peak_ns + PEAK_CALM_NS : UINT64_MAX;
-        if (!rc && s->live_bytes > p->peak_bytes)
-            p->peak_bytes = s->live_bytes;
     }
     if (rc) {
         s->result = rc;
         s->at_ns = wh_recorder_now(r);
         if (error)
             *error = s->error;
-        store_snap(r, s);
-        free_snap(s);
+        end_snap(r, s);
         return rc;
     }
-    start_reading(r, s);
+    r->snap_count++;
+    if (s->is_behind)
+        append(&p->behind, s);
+    else
+        keep_snap(r, p, s);
     return 0;
 }
 
 /* The process ends. Where only peaks are wanted that is one, if it has more now than at the last;
  * also if that cannot be known yet. */
 static bool is_peak_at_end(struct wh_recorder *r, struct wh_process *p) {
-    if (!p->peak_ns || wh_recorder_backlog(r, p) > BEHIND_BYTES)
+    if (!p->peak_ns || wh_moment_is_far(r, p))
         return true;
-    catch_up(r, p);
+    wh_moment_catch_up(r, p);
     return p->image.pair.ledger.live_bytes > p->peak_bytes;
 }
 
@@ -442,6 +336,11 @@ static void serve_request(struct wh_recorder *r, struct wh_process *p) {
         return;
     }
     uint32_t reason = atomic_load(&slot->request_reason);
+    bool ends = reason == WH_SNAP_EXIT || reason == WH_SNAP_SIGNAL;
+    if (r->snap_count >= IMAGES_MAX || (p->behind && !ends)) {
+        r->is_asked = true;
+        return;
+    }
     char label[sizeof slot->request_label];
     memcpy(label, slot->request_label, sizeof label);
     label[sizeof label - 1] = 0;
@@ -449,7 +348,7 @@ static void serve_request(struct wh_recorder *r, struct wh_process *p) {
     wh_recorder_read_rss(p); /* a short life is over before the next look at all of them */
     if (reason >= sizeof reasons / sizeof *reasons || !reason)
         reason = WH_SNAP_API;
-    if (!r->options->plan.at_exit && (reason == WH_SNAP_EXIT || reason == WH_SNAP_SIGNAL)) {
+    if (!r->options->plan.at_exit && ends) {
         reason = WH_SNAP_PEAK;
         if (!r->stopped && !is_peak_at_end(r, p)) {
             answer(slot, WH_REQUEST_DONE);
@@ -457,10 +356,8 @@ static void serve_request(struct wh_recorder *r, struct wh_process *p) {
         }
     }
     struct wh_error error = {.text = "the recording has ended"};
-    p->is_answered = false;
-    int rc = r->stopped ? WH_ESYSTEM : take(r, p, reason, true, label, &error);
-    if (p->is_answered)
-        return;
+    bool is_last = reason == WH_SNAP_EXIT || reason == WH_SNAP_PEAK;
+    int rc = r->stopped ? WH_ESYSTEM : take(r, p, reason, is_last, label, &error);
     if (rc) {
         memset(slot->request_label, 0, sizeof slot->request_label);
         memcpy(slot->request_label, error.text,
@@ -503,7 +400,7 @@ void wh_recorder_snapshots(struct wh_recorder *r) {
             continue;
         if (!p->snapshot_ns)
             p->snapshot_ns = now;
-        if (r->snap_count < READERS_MAX && is_due(r, p, now, &reason))
+        if (!p->behind && r->snap_count < READERS_MAX && is_due(r, p, now, &reason))
             (void)take(r, p, reason, false, "", NULL);
         if (!next || due_ns(r, p) < next)
             next = due_ns(r, p);
