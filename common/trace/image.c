@@ -170,7 +170,7 @@ static int fork_child(struct wh_image *child, const struct wh_event *e) {
  * -------------------------------------------------------------------------------------- */
 
 static int on_event(struct wh_image *image, struct wh_stream *s) {
-    struct wh_event *e = &s->head;
+    struct wh_event *e = s->head;
     switch (e->kind) {
     case WH_EV_FREE:
     case WH_EV_REALLOC:
@@ -214,20 +214,19 @@ static uint64_t key_of(const struct wh_event *e) {
     return e->kind == WH_EV_REALLOC ? e->old_address : e->address;
 }
 
-static void call_for(struct wh_image *image, const struct wh_event *e) {
-    wh_live_prefetch(&image->pair.live, key_of(e));
-    if (e->kind != WH_EV_FREE)
-        wh_ledger_prefetch(&image->pair.ledger, wh_nodes_id(&image->nodes, e->stack));
-}
+/* What is needed of a record that comes soon is called for now, where the table of live blocks is
+ * larger than the caches; where it is not, the calls cost more than they save. Called after each
+ * record was decoded; a whole new batch is called for at once. */
+#define CALLED_FOR_BLOCKS 65536u
 
-/* What is needed of a record that comes soon is called for now: the table of live blocks is larger
- * than any cache. Called after each record was decoded; a whole new batch is called for at once. */
-static void call_ahead(struct wh_image *image, const struct wh_stream *s) {
+static void call_ahead(const struct wh_image *image, const struct wh_stream *s) {
     const uint32_t near = 4;
+    if (image->pair.live.count < CALLED_FOR_BLOCKS)
+        return;
     if (s->ahead_at == 1)
         for (uint32_t i = 1; i < s->ahead_count; i++)
             if (s->ahead[i].kind != WH_EV_NODE)
-                call_for(image, &s->ahead[i]);
+                wh_live_prefetch(&image->pair.live, key_of(&s->ahead[i]));
     uint32_t i = s->ahead_at + near;
     if (i < s->ahead_count && s->ahead[i].kind != WH_EV_NODE)
         wh_live_prefetch_record(&image->pair.live, key_of(&s->ahead[i]));

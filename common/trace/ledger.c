@@ -36,10 +36,6 @@ static struct wh_site *slot_of(struct wh_site *sites, uint32_t slots, uint32_t s
     }
 }
 
-void wh_ledger_prefetch(const struct wh_ledger *l, uint32_t stack) {
-    __builtin_prefetch(&l->sites[mix(stack) & (l->slots - 1)], 1);
-}
-
 static int grow(struct wh_ledger *l) {
     if (l->slots > UINT32_MAX / 4)
         return -1;

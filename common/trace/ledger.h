@@ -30,9 +30,6 @@ struct wh_ledger {
 int wh_ledger_init(struct wh_ledger *ledger); /* 0, or -1 out of memory */
 void wh_ledger_release(struct wh_ledger *ledger);
 
-/* Hint: a birth of this stack comes soon. */
-void wh_ledger_prefetch(const struct wh_ledger *ledger, uint32_t stack);
-
 /* A birth; < 0 out of memory, 1 = it set a new peak. */
 int wh_ledger_alloc(struct wh_ledger *ledger, uint32_t stack, uint64_t size, uint64_t ticks);
 /* The death of a block that was counted. */

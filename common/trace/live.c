@@ -144,13 +144,9 @@ static void page_install(struct wh_live_table *t, size_t index, struct wh_live_p
         t->directory[first + i] = page;
 }
 
-/* The page of `hash`, made this table's own. NULL: out of memory. */
-static struct wh_live_page *page_own(struct wh_live_table *t, uint64_t hash) {
-    size_t index = directory_index(t, hash);
-    struct wh_live_page *p = t->directory[index];
-    if (p->references == 1)
-        return p;
-    struct wh_live_page *copy = malloc(sizeof *copy);
+/* A page that others have too, copied for this table. NULL: out of memory. */
+static struct wh_live_page *page_copy(struct wh_live_table *t, size_t index) {
+    struct wh_live_page *p = t->directory[index], *copy = malloc(sizeof *copy);
     if (!copy)
         return NULL;
     memcpy(copy, p, sizeof *copy);
@@ -158,6 +154,13 @@ static struct wh_live_page *page_own(struct wh_live_table *t, uint64_t hash) {
     p->references--;
     page_install(t, index, copy);
     return copy;
+}
+
+/* The page of `hash`, made this table's own. NULL: out of memory. */
+static inline struct wh_live_page *page_own(struct wh_live_table *t, uint64_t hash) {
+    size_t index = directory_index(t, hash);
+    struct wh_live_page *p = t->directory[index];
+    return __builtin_expect(p->references == 1, 1) ? p : page_copy(t, index);
 }
 
 static int directory_double(struct wh_live_table *t) {
@@ -232,9 +235,17 @@ void wh_live_release(struct wh_live_table *t) {
     *t = (struct wh_live_table){0};
 }
 
-int wh_live_put(struct wh_live_table *t, const struct wh_live *block) {
+int wh_live_put(struct wh_live_table *t, const struct wh_live *block, struct wh_live *ret_old) {
     uint64_t hash = mix(block->address);
     struct wh_live_page *p = page_own(t, hash);
+    if (!p)
+        return -1;
+    int i = locate(p, hash, block->address);
+    if (i >= 0) {
+        unpack(p->records[i], ret_old);
+        pack(p->records[i], block);
+        return 1;
+    }
     while (p && p->count == PAGE_RECORDS) {
         if (page_split(t, p, hash))
             return -1;
@@ -280,11 +291,9 @@ bool wh_live_find(const struct wh_live_table *t, uint64_t address, struct wh_liv
 
 bool wh_live_take(struct wh_live_table *t, uint64_t address, struct wh_live *ret_block) {
     uint64_t hash = mix(address);
-    int i = locate(t->directory[directory_index(t, hash)], hash, address);
-    if (i < 0)
-        return false;
-    struct wh_live_page *p = page_own(t, hash);
-    if (!p)
+    struct wh_live_page *p = t->directory[directory_index(t, hash)];
+    int i = locate(p, hash, address);
+    if (i < 0 || !(p = page_own(t, hash)))
         return false;
     unpack(p->records[i], ret_block);
     erase(p, (unsigned)i, hash);

@@ -33,7 +33,7 @@ struct wh_live_table {
     unsigned depth;
 };
 
-/* All int results: 0, or -1 out of memory (the table is unchanged). */
+/* int results: 0, or -1 out of memory (the table is unchanged). */
 int wh_live_init(struct wh_live_table *table);
 void wh_live_release(struct wh_live_table *table); /* a zeroed table is allowed */
 
@@ -42,8 +42,8 @@ void wh_live_release(struct wh_live_table *table); /* a zeroed table is allowed 
 void wh_live_prefetch(const struct wh_live_table *table, uint64_t address);
 void wh_live_prefetch_record(const struct wh_live_table *table, uint64_t address);
 
-/* Precondition: no block at this address is in the table. */
-int wh_live_put(struct wh_live_table *table, const struct wh_live *block);
+/* 1 = in the place of the one that the table had at this address, which is in *ret_old now. */
+int wh_live_put(struct wh_live_table *table, const struct wh_live *block, struct wh_live *ret_old);
 bool wh_live_find(const struct wh_live_table *table, uint64_t address, struct wh_live *ret_block);
 /* Removes it. false: there is none (or no memory to copy a shared page: treated as none). */
 bool wh_live_take(struct wh_live_table *table, uint64_t address, struct wh_live *ret_block);

@@ -15,9 +15,9 @@ static unsigned rank(const struct wh_event *e) {
 }
 
 static bool before(const struct wh_stream *a, const struct wh_stream *b) {
-    if (a->head.ticks != b->head.ticks)
-        return a->head.ticks < b->head.ticks;
-    unsigned ra = rank(&a->head), rb = rank(&b->head);
+    if (a->head->ticks != b->head->ticks)
+        return a->head->ticks < b->head->ticks;
+    unsigned ra = rank(a->head), rb = rank(b->head);
     return ra != rb ? ra < rb : a->serial < b->serial;
 }
 
@@ -54,10 +54,10 @@ static void sift_up(struct wh_merge *m, uint32_t i) {
 /* Decodes up to the next record that carries a time. */
 static bool next_head(struct wh_merge *m, struct wh_stream *s) {
     while (wh_stream_next(s)) {
-        if (s->head.kind != WH_EV_NODE)
+        if (s->head->kind != WH_EV_NODE)
             return true;
         if (m->node)
-            m->node(m->arg, s, &s->head);
+            m->node(m->arg, s, s->head);
     }
     return false;
 }
@@ -81,13 +81,13 @@ int wh_merge_feed(struct wh_merge *m, struct wh_stream *s) {
 }
 
 struct wh_stream *wh_merge_peek(struct wh_merge *m, uint64_t watermark) {
-    if (!m->count || m->heap[0]->head.ticks > watermark)
+    if (!m->count || m->heap[0]->head->ticks > watermark)
         return NULL;
     struct wh_stream *s = m->heap[0];
-    if (s->head.ticks < m->last_ticks)
+    if (s->head->ticks < m->last_ticks)
         m->late++;
     else
-        m->last_ticks = s->head.ticks;
+        m->last_ticks = s->head->ticks;
     return s;
 }
 

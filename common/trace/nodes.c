@@ -33,7 +33,7 @@ static int reserve(struct wh_node_layer *layer, size_t count) {
     return 0;
 }
 
-uint32_t wh_nodes_id(struct wh_nodes *n, uint32_t local) {
+uint32_t wh_nodes_id_rare(struct wh_nodes *n, uint32_t local) {
     if (!local || local >= WH_NODE_MAX)
         return 0;
     size_t i = n->layer_count - 1;

@@ -31,8 +31,17 @@ struct wh_nodes {
 int wh_nodes_init(struct wh_nodes *n); /* 0, or -1 out of memory */
 void wh_nodes_release(struct wh_nodes *n);
 
+/* The same for an id of an ancestor, or the first of its extent. */
+uint32_t wh_nodes_id_rare(struct wh_nodes *n, uint32_t local);
+
 /* Trace-wide id; 0 for 0 and for what cannot be. */
-uint32_t wh_nodes_id(struct wh_nodes *n, uint32_t local);
+static inline uint32_t wh_nodes_id(struct wh_nodes *n, uint32_t local) {
+    const struct wh_node_layer *own = &n->layers[n->layer_count - 1];
+    uint32_t extent = local / WH_NODE_EXTENT;
+    if (!local || local < own->first || extent >= own->count || !own->bases[extent])
+        return wh_nodes_id_rare(n, local);
+    return own->bases[extent] + local % WH_NODE_EXTENT;
+}
 
 /* Sets a stored extent of the own layer. */
 int wh_nodes_restore(struct wh_nodes *n, uint32_t extent, uint32_t base);

@@ -136,13 +136,11 @@ static int birth(struct wh_pair *p, struct wh_live *b) {
     b->number = ++p->last_number;
     if (b->size > WH_LIVE_SIZE_MAX)
         b->size = WH_LIVE_SIZE_MAX;
-    if (wh_live_take(&p->live, b->address, &old)) {
-        int rc = displace(p, &old, b->birth_ticks);
-        if (rc < 0)
-            return rc;
-    }
-    if (wh_live_put(&p->live, b))
-        return -1;
+    int rc = wh_live_put(&p->live, b, &old);
+    if (rc > 0)
+        rc = displace(p, &old, b->birth_ticks);
+    if (rc < 0)
+        return rc;
     int peak = wh_ledger_alloc(&p->ledger, b->stack, b->size, b->birth_ticks);
     if (peak < 0)
         return -1;

@@ -103,7 +103,7 @@ int wh_stream_next(struct wh_stream *s) {
     s->has_head = false;
     for (;;) {
         if (s->ahead_at < s->ahead_count) {
-            s->head = s->ahead[s->ahead_at++];
+            s->head = &s->ahead[s->ahead_at++];
             s->has_head = true;
             return 1;
         }

@@ -55,7 +55,7 @@ struct wh_stream {
     bool busy;           /* it may publish a record with a stamp from before what was copied last */
     uint32_t heap_index; /* in the merge's heap, UINT32_MAX = not in it */
     struct wh_reader reader;
-    struct wh_event head;
+    struct wh_event *head;                  /* in ahead[] */
     struct wh_event ahead[WH_STREAM_AHEAD]; /* decoded, to become head: [ahead_at, ahead_count) */
     uint32_t ahead_at, ahead_count;
     uint64_t last_ticks;    /* of the last record decoded */

@@ -57,8 +57,8 @@ static struct wh_segment *give(struct wh_stream *s, const struct written *w, uin
 static void expect(struct wh_merge *m, uint64_t watermark, uint64_t ticks, uint8_t kind) {
     struct wh_stream *s = wh_merge_peek(m, watermark);
     assert_non_null(s);
-    assert_int_equal(s->head.ticks, ticks);
-    assert_int_equal(s->head.kind, kind);
+    assert_int_equal(s->head->ticks, ticks);
+    assert_int_equal(s->head->kind, kind);
     wh_merge_pop(m);
 }
 
@@ -144,9 +144,9 @@ static void chunks_cut_anywhere_give_the_same_history(void **state) {
         assert_int_equal(records, 20);
         for (uint64_t i = 1; i <= 20; i++) {
             assert_int_equal(wh_stream_next(&b), 1);
-            assert_int_equal(b.head.ticks, 100 + i * 7);
-            assert_int_equal(b.head.address, 0x1000 + i * 24);
-            assert_int_equal(b.head.size, i % 3 ? i * 1000 : 0);
+            assert_int_equal(b.head->ticks, 100 + i * 7);
+            assert_int_equal(b.head->address, 0x1000 + i * 24);
+            assert_int_equal(b.head->size, i % 3 ? i * 1000 : 0);
         }
         assert_int_equal(wh_stream_next(&b), 0);
         wh_stream_release(&a);
@@ -168,7 +168,7 @@ static void rubbish_ends_its_block_only(void **state) {
     give(&a, &y, length(&y), true);
     assert_int_equal(wh_stream_next(&a), 1);
     assert_int_equal(wh_stream_next(&a), 1);
-    assert_int_equal(a.head.ticks, 210);
+    assert_int_equal(a.head->ticks, 210);
     assert_int_equal(wh_stream_next(&a), 0);
     assert_int_equal(a.malformed, 1);
     wh_stream_release(&a);
