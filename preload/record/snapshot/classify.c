@@ -118,7 +118,8 @@ static bool add_odd(struct overview *o, uint64_t edge) {
     return true;
 }
 
-static bool look_over(struct wh_heap *h, struct overview *o) {
+static bool look_over(struct wh_extract *x, struct overview *o) {
+    struct wh_heap *h = x->heap;
     *o = (struct overview){.offsets = {.mask = 1023}};
     o->offsets.slots = calloc(o->offsets.mask + 1, sizeof *o->offsets.slots);
     o->started = calloc(h->node_count + 1ull, 1);
@@ -128,7 +129,7 @@ static bool look_over(struct wh_heap *h, struct overview *o) {
     for (uint64_t i = 0; i < h->edges.count; i++) {
         const struct wh_edge *e = &items[i];
         bool odd = is_odd(h, i);
-        if (e->is_wide && wh_is_doubtful(&h->edges, e->to, e->evidence))
+        if (e->is_wide && wh_is_doubtful(x, e->to, e->evidence))
             wh_edges_forget_length(&h->edges, i);
         if ((!odd && !is_open_question(e)) || !has_creator(h, e))
             continue;
@@ -215,7 +216,7 @@ void wh_classify_all(struct wh_extract *x) {
     struct wh_heap *h = x->heap;
     struct overview o;
     uint32_t reads = 0;
-    if (!look_over(h, &o)) {
+    if (!look_over(x, &o)) {
         release(&o);
         x->failed = true;
         return;

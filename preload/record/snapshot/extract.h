@@ -93,8 +93,9 @@ struct wh_extract {
     uint32_t cut_count, cut_room;
     uint32_t root_room;
     uint32_t texts_room;
-    bool is_bare; /* without nodes: the allocator's memory is wanted among the roots */
-    bool failed;  /* out of memory somewhere */
+    uint64_t *refers; /* bit per node: a believable edge begins in it */
+    bool is_bare;     /* without nodes: the allocator's memory is wanted among the roots */
+    bool failed;      /* out of memory somewhere */
 };
 
 struct wh_keyed {
@@ -148,8 +149,11 @@ void wh_word_take(struct wh_extract *x, struct wh_words *words, uint32_t from, u
                   uint64_t slot, uint64_t start, uint64_t end, uint32_t guess);
 
 /* A length beside a pointer counts bytes only where bytes lie: a node with references of its own
- * has elements, and how large they are nobody said. Known once the node's own edges are. */
-bool wh_is_doubtful(const struct wh_edges *edges, uint32_t node, unsigned evidence);
+ * has elements, and how large they are nobody said. Known at last when all edges are. */
+static inline bool wh_is_doubtful(const struct wh_extract *x, uint32_t node, unsigned evidence) {
+    return (evidence == WH_EVIDENCE_PTR_LEN || evidence == WH_EVIDENCE_IOVEC) &&
+           (x->refers[node / 64] >> node % 64 & 1);
+}
 
 /* --- classify.c: second look, over all edges: consistent offsets, cookies, allocator's headers ---
  */

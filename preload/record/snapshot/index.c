@@ -34,13 +34,25 @@ static struct wh_index_region *make_region(struct wh_index *index, uint64_t addr
     return *leaf ? &(*leaf)[address >> WH_REGION_SHIFT & (LEAF_REGIONS - 1)] : NULL;
 }
 
-/* Marks the regions that nodes cover and gives those in which one starts their words. Neighbours
- * lie in the same region mostly. */
-static int cover(struct wh_index *index, uint32_t *ret_regions) {
+/* What node i's distance to the one before says. */
+static void compare(struct wh_index *index, uint32_t i, bool *nested) {
+    const struct wh_heap_node *n = &index->nodes[i], *before = n - 1;
+    if (n->address >> 4 == before->address >> 4) {
+        index->granule_shift = 3; /* 8-byte blocks side by side */
+        index->crowded |= n->address >> 3 == before->address >> 3;
+    }
+    *nested |= n->address - before->address < width(before);
+}
+
+/* Marks the regions that nodes cover and counts those in which one starts, which get words.
+ * Neighbours lie in the same region mostly. */
+static int cover(struct wh_index *index, uint32_t *ret_regions, bool *ret_nested) {
     uint32_t regions = 0;
     uint64_t done = 1; /* the region that is marked, with words; 1 = none */
     for (uint32_t i = 0; i < index->node_count; i++) {
         uint64_t start = index->nodes[i].address, end = start + width(&index->nodes[i]);
+        if (i)
+            compare(index, i, ret_nested);
         if (end >= ADDRESS_LIMIT ||
             ((start & ~(REGION_BYTES - 1)) == done && (end & ~(REGION_BYTES - 1)) == done))
             continue;
@@ -135,19 +147,12 @@ static int find_outers(struct wh_index *index) {
 
 int wh_index_init(struct wh_index *index, const struct wh_heap_node *nodes, uint32_t count) {
     *index = (struct wh_index){.nodes = nodes, .node_count = count, .granule_shift = 4};
-    bool nested = false;
-    for (uint32_t i = 1; i < count; i++) {
-        if (nodes[i].address >> 4 == nodes[i - 1].address >> 4) {
-            index->granule_shift = 3; /* 8-byte blocks side by side */
-            index->crowded |= nodes[i].address >> 3 == nodes[i - 1].address >> 3;
-        }
-        nested |= nodes[i].address - nodes[i - 1].address < width(&nodes[i - 1]);
-    }
-    index->words_per_region = (uint32_t)(REGION_BYTES >> index->granule_shift) / 64;
-    index->leaves = calloc(LEAVES, sizeof *index->leaves);
     uint32_t regions = 0;
-    if (!index->leaves || cover(index, &regions) != WH_OK)
+    bool nested = false;
+    index->leaves = calloc(LEAVES, sizeof *index->leaves);
+    if (!index->leaves || cover(index, &regions, &nested) != WH_OK)
         return WH_ESYSTEM;
+    index->words_per_region = (uint32_t)(REGION_BYTES >> index->granule_shift) / 64;
     index->words = calloc((size_t)regions * index->words_per_region + 1, sizeof *index->words);
     if (!index->words)
         return WH_ESYSTEM;

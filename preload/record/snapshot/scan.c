@@ -276,7 +276,8 @@ int wh_extract_edges(struct wh_extract *x) {
     struct scanner s = {.x = x};
     s.buffer = aligned_alloc(64, SCAN_BYTES + 2 * MARGIN + 32);
     s.hits = malloc(WH_FILTER_HITS(SCAN_BYTES) * sizeof *s.hits);
-    if (s.buffer && s.hits) {
+    x->refers = calloc(x->heap->node_count / 64 + 1, sizeof *x->refers);
+    if (s.buffer && s.hits && x->refers) {
         s.words.piece = s.buffer + MARGIN;
         wh_filter_init(&s.filter, x->heap);
         scan_nodes(&s);
@@ -292,5 +293,6 @@ int wh_extract_edges(struct wh_extract *x) {
     wh_edges_finish(&x->heap->edges);
     if (!x->failed)
         wh_classify_all(x);
+    free(x->refers);
     return x->failed ? WH_ESYSTEM : WH_OK;
 }

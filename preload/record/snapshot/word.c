@@ -98,16 +98,9 @@ static bool classify(const struct wh_extract *x, const struct candidate *c,
     return true;
 }
 
-bool wh_is_doubtful(const struct wh_edges *edges, uint32_t node, unsigned evidence) {
-    if (evidence != WH_EVIDENCE_PTR_LEN && evidence != WH_EVIDENCE_IOVEC)
-        return false;
-    for (uint32_t i = edges->first[node]; i < edges->first[node + 1]; i++)
-        if (edges->items[i].edge_class >= WH_EDGE_INTERIOR)
-            return true;
-    return false;
-}
-
 static void add_edge(struct wh_extract *x, const struct wh_heap_edge *edge) {
+    if (edge->edge_class >= WH_EDGE_INTERIOR && !(edge->from & WH_FROM_ROOT))
+        x->refers[edge->from / 64] |= 1ull << edge->from % 64;
     if (wh_edges_add(&x->heap->edges, edge, NULL) != WH_OK)
         x->failed = true;
 }
@@ -221,9 +214,7 @@ static void take_any(struct wh_extract *x, struct wh_words *words, uint32_t from
         edge.evidence = WH_EVIDENCE_OR_END;
         edge.visible = 0;
     }
-    /* Of nodes that were scanned already it is known now: saves most of the long entries. */
-    if (edge.visible && c.node + 1 < x->heap->edges.begun &&
-        wh_is_doubtful(&x->heap->edges, c.node, edge.evidence))
+    if (edge.visible && wh_is_doubtful(x, c.node, edge.evidence)) /* saves most long entries */
         edge.visible = 0;
     edge.from = from;
     edge.from_offset = (slot - origin) & WH_OFFSET_MASK;
