@@ -42,15 +42,17 @@ static inline uint8_t *wh_put_varint(uint8_t *p, uint64_t v) {
 static inline uint8_t *wh_put_varint_open(uint8_t *p, uint64_t v) {
     if (__builtin_expect(v >> 28 != 0, 0))
         return wh_put_varint(p, v);
-    uint32_t x = (uint32_t)v, bits = 32 - (uint32_t)__builtin_clz(x | 1);
-    uint32_t bytes = ((bits + 6) * 37) >> 8; /* (bits + 6) / 7 */
-    x = (x & 0x7f) | (x << 1 & 0x7f00) | (x << 2 & 0x7f0000) | (x << 3 & 0x7f000000);
-    x |= 0x80808080u & ((1u << (8 * (bytes - 1))) - 1);
+    static const uint32_t more[4] = {0, 0x80, 0x8080, 0x808080};
+    uint32_t x = (uint32_t)v;
+    x = (x & 0x3fff) | (x & 0xfffc000) << 2;
+    x = (x & 0x7f007f) | (x & 0x3f803f80) << 1;
+    uint32_t last = (31 - (uint32_t)__builtin_clz(x | 1)) / 8;
+    x |= more[last];
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     x = __builtin_bswap32(x);
 #endif
     __builtin_memcpy(p, &x, sizeof x);
-    return p + bytes;
+    return p + 1 + last;
 }
 
 /* A varint where eight bytes can be read. NULL: more than 56 bits, left to a careful reader.

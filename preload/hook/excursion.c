@@ -16,7 +16,7 @@
  *
  * In a program whose stacks are of too many shapes this is vain, and takes up cache. `doubt`
  * counts: three for a stack that was not recognised against one for one that was; at the limit it
- * is left for the next thousand stacks. */
+ * is left for the next thousand stacks, except in verify mode. */
 #include "state.h"
 
 enum { DOUBT_MAX = 96, DOUBT_PAUSE = 1024 };
@@ -48,15 +48,25 @@ WH_INLINE uint32_t number_at(const struct wh_path_number *p, const uint64_t *fra
                : p->number;
 }
 
-/* A path that is not in its place may be in the one beside it. */
-WH_INLINE struct wh_path_number *beside(struct wh_thread *t, const struct wh_path_number *p) {
-    return &t->paths[(uint32_t)(p - t->paths) ^ 1];
+/* A path that is not in its place may be in one of the three beside it. */
+WH_INLINE struct wh_path_number *beside(struct wh_thread *t, const struct wh_path_number *p,
+                                        uint32_t i) {
+    return &t->paths[(uint32_t)(p - t->paths) ^ i];
+}
+
+static __attribute__((noinline)) uint32_t number_beside(struct wh_thread *t,
+                                                        const struct wh_path_number *p,
+                                                        const uint64_t *frame, uint32_t frames) {
+    uint32_t number = 0;
+    for (uint32_t i = 1; i < 4 && !number; i++)
+        number = number_at(beside(t, p, i), frame, frames);
+    return number;
 }
 
 WH_INLINE uint32_t number_of(struct wh_thread *t, const uint64_t *frame, uint32_t frames) {
     const struct wh_path_number *p = place_for(t, frame);
     uint32_t number = number_at(p, frame, frames);
-    return WH_LIKELY(number != 0) ? number : number_at(beside(t, p), frame, frames);
+    return WH_LIKELY(number != 0) ? number : number_beside(t, p, frame, frames);
 }
 
 static struct wh_path segment_of(uint32_t number) {
@@ -78,7 +88,7 @@ void wh_excursion_forget(struct wh_thread *t) {
         t->shapes[i].key = 0;
 }
 
-/* A path that is new gets its place; what was there, the place beside it. */
+/* A path that is new gets its place; what was there, one beside it. */
 static uint32_t new_number(struct wh_thread *t, const uint64_t *frame, uint32_t frames) {
     if (++t->path_last == 4 * WH_PATHS_SMALL) {
         if (!t->paths_large)
@@ -89,8 +99,11 @@ static uint32_t new_number(struct wh_thread *t, const uint64_t *frame, uint32_t 
         }
     }
     struct wh_path_number *p = place_for(t, frame);
+    uint32_t to = 1;
+    while (to < 3 && beside(t, p, to)->number)
+        to++;
     if (p->number)
-        *beside(t, p) = *p;
+        *beside(t, p, to) = *p;
     for (uint32_t i = 0; i < WH_PATH_FRAMES; i++)
         p->frame[i] = frame[i];
     p->frames = frames;
@@ -156,10 +169,7 @@ void wh_excursion_learn(struct wh_thread *t) {
 WH_INLINE uint32_t follow(struct wh_thread *t, uint32_t base, uint32_t number,
                           const uint64_t *frame, uint32_t frames) {
     struct wh_path path = segment_of(number);
-    const struct wh_segment *set = wh_segment_set(t, &path, base);
-    uint32_t node = wh_segment_id(&set[0], &path, base);
-    if (WH_UNLIKELY(!node))
-        node = wh_segment_id(&set[1], &path, base);
+    uint32_t node = wh_segment_find(t, &path, base);
     if (WH_LIKELY(node != 0))
         return node;
     node = base;
@@ -189,6 +199,7 @@ uint32_t wh_excursion_find(struct wh_thread *t, uintptr_t frame) {
             goto unknown;
         struct wh_path_number *p = &path[n++];
         p->frames = s->frames;
+#pragma GCC unroll 7
         for (unsigned i = 0; i < WH_PATH_FRAMES; i++)
             p->frame[i] = words[s->place[i]] << 16 | s->rule[i];
         p->number = number_of(t, p->frame, p->frames);

@@ -353,7 +353,7 @@ static void recover(struct wh_tls *tls) {
     for (struct wh_thread *t = tls->thread; t; t = t->outer) {
         tls->thread = t;
         wh_block_seal(t);
-        t->rules = NULL; /* nothing it remembers is sure to be whole */
+        t->generation = 0; /* nothing it remembers is sure to be whole */
     }
 }
 

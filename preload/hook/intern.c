@@ -166,21 +166,30 @@ static void enlarge(struct wh_thread *t) {
     t->segment_mask = WH_SEGMENTS_LARGE - 1;
 }
 
+static struct wh_segment *beside(struct wh_thread *t, const struct wh_segment *set) {
+    return t->segments + ((uint32_t)(set - t->segments) ^ 2);
+}
+
 void wh_segment_put(struct wh_thread *t, const struct wh_path *path, uint32_t base, uint32_t node) {
     if (++t->segment_misses == 8 * WH_SEGMENTS_SMALL)
         enlarge(t);
     struct wh_segment *set = wh_segment_set(t, path, base);
-    t->segments[((uint32_t)(set - t->segments) ^ 2) + 1] = set[1];
+    beside(t, set)[1] = set[1];
     set[1] = set[0];
     set[0] = (struct wh_segment){*path, base, node};
 }
 
-uint32_t wh_segment_miss(struct wh_thread *t, struct wh_segment *set, const struct wh_path *path,
-                         uint32_t base, uint32_t from, uint32_t to) {
-    const struct wh_tail *tail = &t->tail;
-    struct wh_segment *next = t->segments + ((uint32_t)(set - t->segments) ^ 2);
+uint32_t wh_segment_beside(struct wh_thread *t, const struct wh_path *path, uint32_t base) {
+    const struct wh_segment *next = beside(t, wh_segment_set(t, path, base));
     uint32_t node = wh_segment_id(&next[0], path, base);
-    if (node || (node = wh_segment_id(&next[1], path, base)))
+    return node ? node : wh_segment_id(&next[1], path, base);
+}
+
+uint32_t wh_segment_get(struct wh_thread *t, const struct wh_path *path, uint32_t base,
+                        uint32_t from, uint32_t to) {
+    const struct wh_tail *tail = &t->tail;
+    uint32_t node = wh_segment_find(t, path, base);
+    if (WH_LIKELY(node != 0))
         return node;
     node = base;
     for (uint32_t i = from; i < to && (node || i == from); i++)

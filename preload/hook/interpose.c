@@ -11,10 +11,20 @@
 #define ALLOCATE(kind, size, call)                                                                 \
     if (wh_sample_skips(size))                                                                     \
         return call;                                                                               \
-    struct wh_scope scope = wh_enter(WH_FRAME, WH_CALLER);                                         \
+    struct wh_thread *plain = wh_enter_plain(WH_FRAME, WH_CALLER);                                 \
+    if (WH_LIKELY(plain != NULL)) {                                                                \
+        void *made = call;                                                                         \
+        if (WH_LIKELY(made != NULL)) {                                                             \
+            wh_level(WH_FRAME, WH_GUARD_ENCODE);                                                   \
+            wh_record_alloc(plain, kind, made, size, WH_FRAME);                                    \
+        }                                                                                          \
+        wh_leave_plain();                                                                          \
+        return made;                                                                               \
+    }                                                                                              \
+    struct wh_scope scope = wh_enter_slow(WH_FRAME, WH_CALLER);                                    \
     void *block = call;                                                                            \
-    if (WH_LIKELY(scope.thread != NULL)) {                                                         \
-        if (WH_LIKELY(block != NULL)) {                                                            \
+    if (scope.thread) {                                                                            \
+        if (block) {                                                                               \
             wh_level(WH_FRAME, WH_GUARD_ENCODE);                                                   \
             wh_record_alloc(scope.thread, kind, block, size, WH_FRAME);                            \
         }                                                                                          \
@@ -75,14 +85,10 @@ WH_EXPORT int posix_memalign(void **ret, size_t alignment, size_t size) {
 }
 
 /* Writes the free of a block that the real function is about to take. */
-WH_INLINE struct wh_scope begin_free(void *block, uintptr_t frame, uintptr_t caller) {
-    struct wh_scope scope = wh_enter(frame, caller);
-    if (WH_LIKELY(scope.thread != NULL)) {
-        wh_level(frame, WH_GUARD_ENCODE);
-        wh_record_free(scope.thread, block, frame);
-        wh_level(frame, WH_GUARD_REAL);
-    }
-    return scope;
+WH_INLINE void begin_free(struct wh_thread *t, void *block, uintptr_t frame) {
+    wh_level(frame, WH_GUARD_ENCODE);
+    wh_record_free(t, block, frame);
+    wh_level(frame, WH_GUARD_REAL);
 }
 
 #define FREE(block, call)                                                                          \
@@ -92,9 +98,18 @@ WH_INLINE struct wh_scope begin_free(void *block, uintptr_t frame, uintptr_t cal
         call;                                                                                      \
         return;                                                                                    \
     }                                                                                              \
-    struct wh_scope scope = begin_free(block, WH_FRAME, WH_CALLER);                                \
+    struct wh_thread *plain = wh_enter_plain(WH_FRAME, WH_CALLER);                                 \
+    if (WH_LIKELY(plain != NULL)) {                                                                \
+        begin_free(plain, block, WH_FRAME);                                                        \
+        call;                                                                                      \
+        wh_leave_plain();                                                                          \
+        return;                                                                                    \
+    }                                                                                              \
+    struct wh_scope scope = wh_enter_slow(WH_FRAME, WH_CALLER);                                    \
+    if (scope.thread)                                                                              \
+        begin_free(scope.thread, block, WH_FRAME);                                                 \
     call;                                                                                          \
-    if (WH_LIKELY(scope.thread != NULL))                                                           \
+    if (scope.thread)                                                                              \
         wh_leave(scope);                                                                           \
     else                                                                                           \
         wh_passed(0, 0, 1, WH_CALLER)

@@ -24,7 +24,7 @@ struct wh_real {
     WH_DELETE_HOOKS(WH_DECLARE_DELETE)
     WH_OTHER_HOOKS(WH_DECLARE)
 };
-extern struct wh_real wh_real;
+extern __attribute__((visibility("hidden"))) struct wh_real wh_real;
 
 void wh_real_resolve(void);
 /* Looks an operator up that the search order does not show (libstdc++ opened RTLD_LOCAL). */

@@ -22,6 +22,7 @@
 #define WH_LIKELY(x)   ((int)__builtin_expect(!!(x), 1))
 #define WH_UNLIKELY(x) ((int)__builtin_expect(!!(x), 0))
 #define WH_EXPORT      __attribute__((visibility("default")))
+#define WH_OURS        __attribute__((visibility("hidden"))) /* of data: reached without a table */
 #define WH_INLINE      static inline __attribute__((always_inline))
 
 /* ---- stacks (unwind.c) -------------------------------------------------------------------- */
@@ -175,7 +176,7 @@ struct wh_tls {
     uint64_t sample_random;              /* 0 = nothing was drawn yet */
     uint32_t sample_due;                 /* the allocation being made is a sample */
 };
-extern __thread struct wh_tls wh_tls __attribute__((tls_model("initial-exec")));
+extern WH_OURS __thread struct wh_tls wh_tls __attribute__((tls_model("initial-exec")));
 
 enum {
     WH_GUARD_ENCODE = 1,   /* the thread's state is in use: a signal handler takes the nested one */
@@ -220,7 +221,7 @@ struct wh_process {
     char session_path[256];
     char preload[1024]; /* our own path, for LD_PRELOAD of images with a hand-made environment */
 };
-extern struct wh_process wh_process;
+extern WH_OURS struct wh_process wh_process;
 
 /* ---- entering and leaving a hook ---------------------------------------------------------- */
 
@@ -238,17 +239,23 @@ WH_INLINE int wh_in(const struct wh_module_range *range, uintptr_t address) {
     return address - range->start < range->bytes;
 }
 
-/* First thing in a hook. On success the guard is held at level REAL. */
-WH_INLINE struct wh_scope wh_enter(uintptr_t frame, uintptr_t caller) {
+/* First thing in a hook. On success the guard is held at level REAL. This is the way in when there
+ * is nothing to see to, and nobody inside: NULL = nothing done, look at it slowly. */
+WH_INLINE struct wh_thread *wh_enter_plain(uintptr_t frame, uintptr_t caller) {
     struct wh_tls *tls = &wh_tls;
-    if (WH_LIKELY(atomic_load_explicit(wh_process.run, memory_order_relaxed) == WH_RUN_ON &&
-                  tls->guard == 0 && tls->thread &&
-                  !atomic_load_explicit(&wh_process.slot->gate, memory_order_relaxed) &&
-                  !wh_in(&wh_process.loader, caller))) {
-        tls->guard = frame | WH_GUARD_REAL;
-        return (struct wh_scope){tls->thread, 0};
-    }
-    return wh_enter_slow(frame, caller);
+    struct wh_thread *t = tls->thread;
+    if (WH_UNLIKELY(atomic_load_explicit(wh_process.run, memory_order_relaxed) != WH_RUN_ON ||
+                    tls->guard || !t ||
+                    atomic_load_explicit(&wh_process.slot->gate, memory_order_relaxed) ||
+                    wh_in(&wh_process.loader, caller)))
+        return NULL;
+    tls->guard = frame | WH_GUARD_REAL;
+    return t;
+}
+
+WH_INLINE struct wh_scope wh_enter(uintptr_t frame, uintptr_t caller) {
+    struct wh_thread *t = wh_enter_plain(frame, caller);
+    return WH_LIKELY(t != NULL) ? (struct wh_scope){t, 0} : wh_enter_slow(frame, caller);
 }
 
 WH_INLINE void wh_level(uintptr_t frame, uintptr_t level) {
@@ -263,6 +270,11 @@ WH_INLINE void wh_leave(struct wh_scope scope) {
         wh_tls.thread = scope.thread->outer;
     __asm__ volatile("" ::: "memory");
     wh_tls.guard = scope.outer;
+}
+
+WH_INLINE void wh_leave_plain(void) {
+    __asm__ volatile("" ::: "memory");
+    wh_tls.guard = 0;
 }
 
 /* ---- tiny strings (text.c): libc's are not to be trusted before it is initialised ----------- */
@@ -293,7 +305,7 @@ void *wh_early_realloc(void *block, size_t size);
 void *wh_early_memalign(size_t alignment, size_t size);
 void wh_early_free(void *block);
 size_t wh_early_size(const void *block);
-extern uintptr_t wh_early_low, wh_early_high; /* all its blocks lie between */
+extern WH_OURS uintptr_t wh_early_low, wh_early_high; /* all its blocks lie between */
 int wh_early_owns_slow(const void *block);
 WH_INLINE int wh_early_owns(const void *block) {
     return WH_UNLIKELY((uintptr_t)block - wh_early_low < wh_early_high - wh_early_low) &&
@@ -385,7 +397,7 @@ WH_INLINE int wh_sample_is_far(size_t size) {
 }
 
 /* How many live samples have addresses like this one's. NULL: nothing is sampled. */
-extern _Atomic uint8_t *wh_sample_filter;
+extern WH_OURS _Atomic uint8_t *wh_sample_filter;
 enum { WH_SAMPLE_FILTER_BITS = 15 };
 #define WH_SAMPLE_HASH(address) ((uint64_t)(address)*0x9e3779b97f4a7c15ull)
 WH_INLINE int wh_sample_is_not(const void *block) {
@@ -415,8 +427,10 @@ WH_INLINE uint64_t wh_mix(uint64_t x) {
 uint32_t wh_intern(struct wh_thread *t, uint32_t parent, uint64_t ip);
 /* The node of the tail's frames [from, to) called from base's path. */
 uint32_t wh_intern_frames(struct wh_thread *t, uint32_t base, uint32_t from, uint32_t to);
-uint32_t wh_segment_miss(struct wh_thread *t, struct wh_segment *set, const struct wh_path *path,
-                         uint32_t base, uint32_t from, uint32_t to);
+/* The node of the tail's frames [from, to), which `path` stands for, called from base's path. */
+uint32_t wh_segment_get(struct wh_thread *t, const struct wh_path *path, uint32_t base,
+                        uint32_t from, uint32_t to);
+uint32_t wh_segment_beside(struct wh_thread *t, const struct wh_path *path, uint32_t base);
 void wh_segment_put(struct wh_thread *t, const struct wh_path *path, uint32_t base, uint32_t node);
 void wh_intern_forget(struct wh_thread *t); /* empties the thread's segments */
 uint32_t wh_intern_count(void);             /* ids handed out so far, + 1 */
@@ -449,14 +463,13 @@ WH_INLINE uint32_t wh_segment_id(const struct wh_segment *s, const struct wh_pat
                : s->id;
 }
 
-/* The node of the tail's frames [from, to), which `path` stands for, called from base's path. */
-WH_INLINE uint32_t wh_segment_get(struct wh_thread *t, const struct wh_path *path, uint32_t base,
-                                  uint32_t from, uint32_t to) {
-    struct wh_segment *set = wh_segment_set(t, path, base);
+/* The node that a path leads to from base; 0 = not in the thread's cache. */
+WH_INLINE uint32_t wh_segment_find(struct wh_thread *t, const struct wh_path *path, uint32_t base) {
+    const struct wh_segment *set = wh_segment_set(t, path, base);
     uint32_t id = wh_segment_id(&set[0], path, base);
     if (WH_UNLIKELY(!id))
         id = wh_segment_id(&set[1], path, base);
-    return WH_LIKELY(id != 0) ? id : wh_segment_miss(t, set, path, base, from, to);
+    return WH_LIKELY(id != 0) ? id : wh_segment_beside(t, path, base);
 }
 
 /* ---- cfi.c: rules from .eh_frame --------------------------------------------------------------
@@ -497,7 +510,7 @@ struct wh_rules {
      * have no room here. */
     _Atomic uint64_t entries[];
 };
-extern _Atomic(struct wh_rules *) wh_rules_current;
+extern WH_OURS _Atomic(struct wh_rules *) wh_rules_current;
 
 /* An ordinary rule: CFA = sp or bp + a multiple of 8 below 4096, which is this number's own bits;
  * the caller's bp is the same (low bits 0) or lies n + 1 words below the CFA (low bits n). */

@@ -168,7 +168,7 @@ void wh_thread_forked(void) {
     struct wh_thread *mine = wh_tls.thread;
     for (struct wh_thread *t = atomic_load(&all_threads); t; t = t->next)
         if (t != mine) {
-            t->rules = NULL; /* its owner was in the middle of anything */
+            t->generation = 0; /* its owner was in the middle of anything */
             atomic_store(&t->used, 0);
         }
     wh_tls.late_serial = 0;

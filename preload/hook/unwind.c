@@ -213,7 +213,8 @@ static int stand(struct wh_tail *tail, uint32_t i, uint64_t readable_to) {
     if (i && i != tail->gap) { /* the first frame has no caller that was read */
         const struct wh_frame *caller = f - 1;
         struct reads r = reads_of(rule, f->bp, caller->sp);
-        if (r.bp_slot && !keep_slot(tail, &s, r.bp_slot, caller->bp, readable_to))
+        if (r.bp_slot && above & WH_FRAME_NEEDS_BP &&
+            !keep_slot(tail, &s, r.bp_slot, caller->bp, readable_to))
             return 0;
         if (r.cfa_slot && !keep_slot(tail, &s, r.cfa_slot, caller->sp, readable_to))
             return 0;
@@ -519,8 +520,11 @@ WH_INLINE enum step walk(struct wh_thread *t, struct walk *w, struct wh_rules *r
 
 /* What is not recognised is walked. */
 static __attribute__((noinline)) uint32_t unwind(struct wh_thread *t, uintptr_t frame,
-                                                 struct wh_rules *rules) {
+                                                 uint32_t generation) {
     struct wh_tail *tail = &t->tail;
+    struct wh_rules *rules = atomic_load_explicit(&wh_rules_current, memory_order_acquire);
+    if (WH_UNLIKELY(t->generation != generation || t->rules != rules))
+        forget(t, rules, generation);
     struct walk w = {.at = {.ip = word(frame + 8), .sp = frame + 16, .bp = word(frame)}};
     w.at.range = wh_stack_range(t, w.at.sp);
     enum step result = WH_LIKELY(w.at.range.high != 0) ? walk(t, &w, rules) : STEP_LOST;
@@ -554,13 +558,10 @@ static __attribute__((noinline)) uint32_t unwind(struct wh_thread *t, uintptr_t 
 }
 
 uint32_t wh_unwind(struct wh_thread *t, uintptr_t frame) {
-    struct wh_rules *rules = atomic_load_explicit(&wh_rules_current, memory_order_acquire);
     uint32_t generation = atomic_load_explicit(&wh_process.generation, memory_order_acquire);
-    if (WH_UNLIKELY(t->generation != generation || t->rules != rules))
-        forget(t, rules, generation);
-    uint32_t node = wh_excursion_find(t, frame);
+    uint32_t node = WH_LIKELY(t->generation == generation) ? wh_excursion_find(t, frame) : 0;
     if (WH_UNLIKELY(!node))
-        node = unwind(t, frame, rules);
+        node = unwind(t, frame, generation);
     if (WH_UNLIKELY(wh_process.verify))
         compare(t, frame, node);
     return node;
