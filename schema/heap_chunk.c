@@ -34,11 +34,18 @@ static uint64_t part_count(const struct wh_heap *heap, enum wh_heap_part part) {
 #define PACKERS_MAX 4
 #define LEVEL       1
 
+/* What a thread needs again and again: fresh pages are dear. */
+struct packer {
+    unsigned char *raw, *data; /* of the slice: its columns, compressed */
+    size_t raw_room, room;
+    ZSTD_CCtx *zstd;
+};
+
 struct slice {
     const struct wh_heap *heap;
     enum wh_heap_part part;
     uint64_t first, count;
-    unsigned char *data; /* compressed */
+    struct packer *packer;
     size_t bytes, raw_bytes;
     int rc;
     struct wh_error error;
@@ -46,18 +53,41 @@ struct slice {
     bool has_thread;
 };
 
+static void release_packers(struct packer *packers, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        free(packers[i].raw);
+        free(packers[i].data);
+        (void)ZSTD_freeCCtx(packers[i].zstd);
+    }
+}
+
+static bool make_room(unsigned char **memory, size_t *room, size_t bytes) {
+    if (*room >= bytes)
+        return true;
+    free(*memory);
+    *memory = malloc(bytes);
+    *room = *memory ? bytes : 0;
+    return *memory != NULL;
+}
+
 static void *pack_slice(void *argument) {
     struct slice *s = argument;
-    unsigned char *raw = NULL;
-    s->rc = wh_heap_pack(s->heap, s->part, s->first, s->count, &raw, &s->raw_bytes, &s->error);
-    if (s->rc)
-        return NULL;
-    size_t room = ZSTD_compressBound(s->raw_bytes);
-    s->data = malloc(room);
-    s->bytes = s->data ? ZSTD_compress(s->data, room, raw, s->raw_bytes, LEVEL) : 0;
-    if (!s->data || ZSTD_isError(s->bytes))
+    struct packer *p = s->packer;
+    bool has_room = make_room(&p->raw, &p->raw_room, wh_heap_pack_room(s->part, s->count));
+    if (!p->zstd)
+        p->zstd = ZSTD_createCCtx();
+    if (has_room && p->zstd) {
+        s->rc =
+            wh_heap_pack(s->heap, s->part, s->first, s->count, p->raw, &s->raw_bytes, &s->error);
+        if (s->rc)
+            return NULL;
+        has_room = make_room(&p->data, &p->room, ZSTD_compressBound(s->raw_bytes));
+    }
+    s->bytes = has_room && p->zstd
+                   ? ZSTD_compressCCtx(p->zstd, p->data, p->room, p->raw, s->raw_bytes, LEVEL)
+                   : 0;
+    if (!s->bytes || ZSTD_isError(s->bytes))
         s->rc = wh_fail(&s->error, WH_ESYSTEM, "cannot compress a snapshot: out of memory");
-    free(raw);
     return NULL;
 }
 
@@ -87,7 +117,7 @@ static int put_slice(struct wh_query *q, const struct slice *s, struct wh_error 
     wh_query_bind_int(q, 3, (int64_t)s->first);
     wh_query_bind_int(q, 4, (int64_t)s->count);
     wh_query_bind_int(q, 5, (int64_t)s->raw_bytes);
-    wh_query_bind_blob(q, 6, s->data, s->bytes);
+    wh_query_bind_blob(q, 6, s->packer->data, s->bytes);
     int rc = wh_query_step(q, error);
     wh_query_reset(q);
     return rc;
@@ -100,12 +130,11 @@ static int put_slices(struct wh_query *q, struct slice *slices, unsigned count,
     for (unsigned i = 0; i < count; i++) {
         if (rc == 0)
             rc = put_slice(q, &slices[i], error);
-        free(slices[i].data);
     }
     return rc;
 }
 
-static unsigned packers(void) {
+static unsigned packer_count(void) {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     return processors < 1 ? 1 : processors > PACKERS_MAX ? PACKERS_MAX : (unsigned)processors;
 }
@@ -120,14 +149,19 @@ int wh_store_put_heap(struct wh_store *store, int64_t snapshot_id, const struct 
     if (rc)
         return rc;
     struct slice slices[PACKERS_MAX];
-    unsigned waiting = 0, at_once = packers();
+    struct packer packers[PACKERS_MAX] = {0};
+    unsigned waiting = 0, at_once = packer_count();
     wh_query_bind_int(q, 1, snapshot_id);
     for (int part = WH_HEAP_NODES; !rc && part <= WH_HEAP_TEXTS; part++) {
         uint64_t total = part_count(heap, (enum wh_heap_part)part);
         for (uint64_t first = 0; !rc && first < total; first += WH_HEAP_SLICE) {
             uint64_t count = total - first < WH_HEAP_SLICE ? total - first : WH_HEAP_SLICE;
-            slices[waiting++] = (struct slice){
-                .heap = heap, .part = (enum wh_heap_part)part, .first = first, .count = count};
+            slices[waiting] = (struct slice){.heap = heap,
+                                             .part = (enum wh_heap_part)part,
+                                             .first = first,
+                                             .count = count,
+                                             .packer = &packers[waiting]};
+            waiting++;
             if (waiting == at_once) {
                 rc = put_slices(q, slices, waiting, error);
                 waiting = 0;
@@ -137,6 +171,7 @@ int wh_store_put_heap(struct wh_store *store, int64_t snapshot_id, const struct 
     if (!rc)
         rc = put_slices(q, slices, waiting, error);
     wh_query_close(q);
+    release_packers(packers, PACKERS_MAX);
     return rc;
 }
 

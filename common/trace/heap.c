@@ -7,23 +7,25 @@
  * written, so nothing is believed before it is checked. */
 #include "trace/heap.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/large.h"
 
-#define VARINT_MAX 10u
-#define BATCH      1024u /* values between the items and their bytes */
+#define VARINT_MAX  10u
+#define BATCH       512u /* values between the items and their bytes */
+#define COLUMNS_MAX 10u  /* of a part */
 
 /* --- columns
  * --------------------------------------------------------------------------------------- */
 
-/* load: values of items [first, first + count); put: the same back, false = out of the member's
- * range. Items are those of one slice, what lies before `first` is complete in the columns before
- * this one. */
+/* load: values of `count` items; the one before them may be looked at, unless they are a slice's
+ * first. put: values to items [first, first + count) of a slice, false = out of the member's range;
+ * what lies before `first` is complete in the columns before this one. */
 struct column {
-    void (*load)(const void *items, uint64_t first, uint64_t count, uint64_t *values);
+    void (*load)(const void *items, uint64_t count, bool is_first, uint64_t *values);
     bool (*put)(void *items, uint64_t first, uint64_t count, const uint64_t *values);
     bool is_delta; /* differences, zigzag coded */
     bool is_dense; /* no runs: a slice is never much longer than its bytes */
@@ -32,9 +34,10 @@ struct column {
 #define LOW(bits) (UINT64_MAX >> (64 - (bits)))
 
 #define COLUMN(type, member, bits)                                                                 \
-    static void load_##type##_##member(const void *items, uint64_t first, uint64_t count,          \
+    static void load_##type##_##member(const void *items, uint64_t count, bool is_first,           \
                                        uint64_t *values) {                                         \
-        const struct wh_heap_##type *item = (const struct wh_heap_##type *)items + first;          \
+        const struct wh_heap_##type *item = items;                                                 \
+        (void)is_first;                                                                            \
         for (uint64_t i = 0; i < count; i++)                                                       \
             values[i] = item[i].member;                                                            \
     }                                                                                              \
@@ -79,11 +82,10 @@ static uint64_t unzigzag(uint64_t v) {
     return v >> 1 ^ (0 - (v & 1));
 }
 
-/* Columns of edges are those of a slice written out as struct wh_heap_edge.
- *
- * Blocks refer to blocks nearby: the target as seen from the source. */
-static void load_edge_to(const void *items, uint64_t first, uint64_t count, uint64_t *values) {
-    const struct wh_heap_edge *e = (const struct wh_heap_edge *)items + first;
+/* Blocks refer to blocks nearby: the target as seen from the source. */
+static void load_edge_to(const void *items, uint64_t count, bool is_first, uint64_t *values) {
+    const struct wh_heap_edge *e = items;
+    (void)is_first;
     for (uint64_t i = 0; i < count; i++)
         values[i] = e[i].from & WH_FROM_ROOT ? e[i].to : zigzag((uint64_t)e[i].to - e[i].from);
 }
@@ -100,13 +102,12 @@ static bool put_edge_to(void *items, uint64_t first, uint64_t count, const uint6
 }
 
 /* The slot as seen from the one before in the same source. */
-static void load_edge_from_offset(const void *items, uint64_t first, uint64_t count,
+static void load_edge_from_offset(const void *items, uint64_t count, bool is_first,
                                   uint64_t *values) {
     const struct wh_heap_edge *e = items;
-    for (uint64_t i = first; i < first + count; i++) {
-        bool same = i && e[i - 1].from == e[i].from;
-        uint64_t offset = e[i].from_offset, before = same ? e[i - 1].from_offset : 0;
-        values[i - first] = zigzag(offset - before);
+    for (uint64_t i = 0; i < count; i++) {
+        bool same = (i || !is_first) && e[i - 1].from == e[i].from;
+        values[i] = zigzag(e[i].from_offset - (same ? e[i - 1].from_offset : 0));
     }
 }
 
@@ -159,6 +160,10 @@ static const struct {
     {edge_columns, sizeof edge_columns / sizeof *edge_columns, sizeof(struct wh_heap_edge),
      "edges"},
 };
+
+static_assert(sizeof root_columns / sizeof *root_columns <= COLUMNS_MAX &&
+                  sizeof edge_columns / sizeof *edge_columns <= COLUMNS_MAX,
+              "a part has more columns than are packed at once");
 
 void wh_heap_release(struct wh_heap *heap) {
     free(heap->nodes);
@@ -225,73 +230,85 @@ static void from_differences(uint64_t *values, uint64_t count, uint64_t *before)
     *before = last;
 }
 
-static unsigned char *pack_column(unsigned char *p, const struct column *column, const void *items,
-                                  uint64_t count) {
-    uint64_t values[BATCH], before = 0, zeros = 0;
-    for (uint64_t first = 0; first < count; first += BATCH) {
-        uint64_t n = count - first < BATCH ? count - first : BATCH;
-        column->load(items, first, n, values);
-        if (column->is_delta)
-            to_differences(values, n, &before);
-        for (uint64_t i = 0; i < n; i++) {
-            if (values[i] == 0 && !column->is_dense) {
-                zeros++;
-                continue;
-            }
-            if (zeros) {
-                *p++ = 0;
-                p = put_varint(p, zeros - 1);
-                zeros = 0;
-            }
-            p = put_varint(p, values[i]);
-        }
-    }
-    if (zeros) {
-        *p++ = 0;
-        p = put_varint(p, zeros - 1);
-    }
-    return p;
+/* A column that is being packed. */
+struct packed {
+    unsigned char *start, *end;
+    uint64_t before, zeros;
+};
+
+static void end_run(struct packed *to) {
+    if (!to->zeros)
+        return;
+    *to->end++ = 0;
+    to->end = put_varint(to->end, to->zeros - 1);
+    to->zeros = 0;
 }
 
-static struct wh_heap_edge *write_out(const struct wh_heap *heap, uint64_t first, uint64_t count) {
-    struct wh_heap_edge *edges = malloc((count + 1) * sizeof *edges), *to = edges;
-    struct wh_edge_walk w = {.edges = &heap->edges, .next = first};
-    while (edges && count-- && wh_edge_next(&w))
-        *to++ = w.edge;
-    return edges;
+static void pack_values(struct packed *to, const struct column *column, uint64_t *values,
+                        uint64_t count) {
+    if (column->is_delta)
+        to_differences(values, count, &to->before);
+    for (uint64_t i = 0; i < count; i++) {
+        if (values[i] == 0 && !column->is_dense) {
+            to->zeros++;
+            continue;
+        }
+        end_run(to);
+        to->end = put_varint(to->end, values[i]);
+    }
+}
+
+/* The items are read once, batch by batch, into all columns at the same time. Edges are written out
+ * for that, behind the last one of the batch before. */
+static void pack_batches(const struct wh_heap *heap, enum wh_heap_part part, uint64_t first,
+                         uint64_t count, struct packed *columns) {
+    struct wh_heap_edge edges[BATCH + 1];
+    struct wh_edge_walk walk = {.edges = &heap->edges, .next = first};
+    uint64_t values[BATCH];
+    for (uint64_t at = 0; at < count; at += BATCH) {
+        uint64_t n = count - at < BATCH ? count - at : BATCH;
+        const void *items = edges + 1;
+        if (part == WH_HEAP_EDGES) {
+            edges[0] = edges[BATCH];
+            for (uint64_t i = 1; i <= n && wh_edge_next(&walk); i++)
+                edges[i] = walk.edge;
+        } else {
+            items = part_items(heap, part) + (first + at) * parts[part].item_bytes;
+        }
+        for (size_t c = 0; c < parts[part].column_count; c++) {
+            parts[part].columns[c].load(items, n, at == 0, values);
+            pack_values(&columns[c], &parts[part].columns[c], values, n);
+        }
+    }
+}
+
+size_t wh_heap_pack_room(enum wh_heap_part part, uint64_t count) {
+    return 1 + (part == WH_HEAP_TEXTS ? count : parts[part].column_count * count * VARINT_MAX);
 }
 
 int wh_heap_pack(const struct wh_heap *heap, enum wh_heap_part part, uint64_t first, uint64_t count,
-                 unsigned char **ret_data, size_t *ret_bytes, struct wh_error *error) {
+                 unsigned char *data, size_t *ret_bytes, struct wh_error *error) {
     uint64_t have = part_count(heap, part);
     if ((unsigned)part > WH_HEAP_TEXTS || count > WH_HEAP_SLICE || first > have ||
         count > have - first)
         return wh_fail(error, WH_EUSAGE, "slice of a heap outside its bounds");
-    if (part == WH_HEAP_TEXTS) {
-        unsigned char *copy = malloc(count ? count : 1);
-        if (!copy)
-            return wh_fail(error, WH_ESYSTEM, "out of memory");
-        if (count)
-            memcpy(copy, heap->texts + first, count);
-        *ret_data = copy;
-        *ret_bytes = count;
-        return WH_OK;
+    bool is_text = part == WH_HEAP_TEXTS;
+    size_t column_count = is_text ? 0 : parts[part].column_count, room = count * VARINT_MAX;
+    unsigned char *end = data;
+    struct packed columns[COLUMNS_MAX];
+    for (size_t c = 0; c < column_count; c++)
+        columns[c] = (struct packed){.start = data + c * room, .end = data + c * room};
+    if (!is_text)
+        pack_batches(heap, part, first, count, columns);
+    else if (count)
+        memcpy(data, heap->texts + first, count);
+    for (size_t c = 0; c < column_count; c++) {
+        end_run(&columns[c]);
+        size_t bytes = (size_t)(columns[c].end - columns[c].start);
+        memmove(end, columns[c].start, bytes);
+        end += bytes;
     }
-    size_t bound = 1 + count * VARINT_MAX * parts[part].column_count;
-    unsigned char *data = malloc(bound), *p = data;
-    struct wh_heap_edge *edges = part == WH_HEAP_EDGES ? write_out(heap, first, count) : NULL;
-    if (!data || (part == WH_HEAP_EDGES && !edges)) {
-        free(data);
-        free(edges);
-        return wh_fail(error, WH_ESYSTEM, "out of memory");
-    }
-    const void *items =
-        edges ? (void *)edges : part_items(heap, part) + first * parts[part].item_bytes;
-    for (size_t c = 0; c < parts[part].column_count; c++)
-        p = pack_column(p, &parts[part].columns[c], items, count);
-    free(edges);
-    *ret_data = data;
-    *ret_bytes = (size_t)(p - data);
+    *ret_bytes = is_text ? count : (size_t)(end - data);
     return WH_OK;
 }
 

@@ -88,13 +88,15 @@ void wh_heap_sort_births(const struct wh_heap *heap, uint32_t *blocks, uint32_t 
 
 /* Columns of a heap as bytes and back, for storage: part 0 nodes, 1 roots, 2 edges, 3 texts, in
  * slices of at most WH_HEAP_SLICE items. Column-wise and delta coded so that zstd finds something
- * to do. pack: *ret_data is malloc'ed, the caller frees it. unpack: appends to *heap; slices in
+ * to do. pack: data has wh_heap_pack_room() bytes, of which those behind the result are touched
+ * here and there. unpack: appends to *heap; slices in
  * order, nodes before edges; wh_edges_finish() after the last one. reserve: makes room for so many
  * items, once, before the first. */
 int wh_heap_reserve(struct wh_heap *heap, enum wh_heap_part part, uint64_t count,
                     struct wh_error *error);
+size_t wh_heap_pack_room(enum wh_heap_part part, uint64_t count);
 int wh_heap_pack(const struct wh_heap *heap, enum wh_heap_part part, uint64_t first, uint64_t count,
-                 unsigned char **ret_data, size_t *ret_bytes, struct wh_error *error);
+                 unsigned char *data, size_t *ret_bytes, struct wh_error *error);
 int wh_heap_unpack(struct wh_heap *heap, enum wh_heap_part part, uint64_t count,
                    const unsigned char *data, size_t bytes, struct wh_error *error);
 

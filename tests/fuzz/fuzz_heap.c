@@ -31,9 +31,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (rc == 0 && heap.edges.items)
         wh_edges_finish(&heap.edges);
     if (rc == 0 && wh_heap_check(&heap, &error) == 0) {
-        unsigned char *again = NULL;
+        unsigned char *again = malloc(wh_heap_pack_room(part, count));
         size_t bytes = 0;
-        if (wh_heap_pack(&heap, part, 0, count, &again, &bytes, &error) != 0)
+        if (!again || wh_heap_pack(&heap, part, 0, count, again, &bytes, &error) != 0)
             abort();
         free(again);
     }

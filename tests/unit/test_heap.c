@@ -67,13 +67,20 @@ static struct wh_heap make_heap(uint32_t nodes, uint32_t roots, uint32_t edges) 
     return h;
 }
 
+/* In as much room as is promised to be enough, and no more. */
+static unsigned char *pack(const struct wh_heap *heap, enum wh_heap_part part, uint64_t first,
+                           uint64_t count, size_t *ret_bytes) {
+    unsigned char *data = malloc(wh_heap_pack_room(part, count));
+    assert_int_equal(wh_heap_pack(heap, part, first, count, data, ret_bytes, NULL), WH_OK);
+    return data;
+}
+
 static void copy_part(const struct wh_heap *from, struct wh_heap *to, enum wh_heap_part part,
                       uint64_t count, uint64_t slice) {
     for (uint64_t first = 0; first < count; first += slice) {
-        unsigned char *data;
         size_t bytes;
         uint64_t n = count - first < slice ? count - first : slice;
-        assert_int_equal(wh_heap_pack(from, part, first, n, &data, &bytes, NULL), WH_OK);
+        unsigned char *data = pack(from, part, first, n, &bytes);
         assert_int_equal(wh_heap_unpack(to, part, n, data, bytes, NULL), WH_OK);
         free(data);
     }
@@ -147,9 +154,8 @@ static void runs_of_equal_values_take_no_room(void **state) {
         a.nodes[i].size = i == 3000 ? 9 : 0;
         a.nodes[i].kind = a.nodes[i].flags = 0;
     }
-    unsigned char *data;
     size_t bytes;
-    assert_int_equal(wh_heap_pack(&a, WH_HEAP_NODES, 0, 5000, &data, &bytes, NULL), WH_OK);
+    unsigned char *data = pack(&a, WH_HEAP_NODES, 0, 5000, &bytes);
     assert_true(bytes < 5000 * 2 + 100); /* the addresses' steps take two bytes each */
     assert_int_equal(wh_heap_unpack(&b, WH_HEAP_NODES, 5000, data, bytes, NULL), WH_OK);
     assert_memory_equal(a.nodes, b.nodes, a.node_count * sizeof *a.nodes);
@@ -161,11 +167,10 @@ static void runs_of_equal_values_take_no_room(void **state) {
 static void slice_outside_the_heap_is_refused(void **state) {
     (void)state;
     struct wh_heap a = make_heap(10, 1, 1);
-    unsigned char *data;
+    unsigned char data[1000];
     size_t bytes;
-    assert_int_equal(wh_heap_pack(&a, WH_HEAP_NODES, 5, 6, &data, &bytes, NULL), WH_EUSAGE);
-    assert_int_equal(wh_heap_pack(&a, WH_HEAP_NODES, UINT64_MAX, 2, &data, &bytes, NULL),
-                     WH_EUSAGE);
+    assert_int_equal(wh_heap_pack(&a, WH_HEAP_NODES, 5, 6, data, &bytes, NULL), WH_EUSAGE);
+    assert_int_equal(wh_heap_pack(&a, WH_HEAP_NODES, UINT64_MAX, 2, data, &bytes, NULL), WH_EUSAGE);
     wh_heap_release(&a);
 }
 
@@ -184,9 +189,8 @@ static void cut_or_changed_slices_never_do_harm(void **state) {
         uint64_t count = part == WH_HEAP_NODES   ? a.node_count
                          : part == WH_HEAP_ROOTS ? a.root_count
                                                  : 60;
-        unsigned char *data;
         size_t bytes;
-        assert_int_equal(wh_heap_pack(&a, part, 0, count, &data, &bytes, NULL), WH_OK);
+        unsigned char *data = pack(&a, part, 0, count, &bytes);
         for (size_t cut = 0; cut < bytes; cut++) {
             struct wh_heap b = part == WH_HEAP_EDGES ? without_edges(&a) : (struct wh_heap){0};
             unsigned char *exact = malloc(cut + 1); /* so that a read too far is seen by asan */

@@ -269,12 +269,11 @@ static void snapshots_of_early_traces_are_read(void **state) {
     struct wh_heap heap = {.nodes = &node, .node_count = 1}, back = {0};
     struct wh_error error = {0};
     struct wh_query *q;
-    unsigned char *raw, data[256];
+    unsigned char raw[256], data[256];
     size_t raw_bytes;
     uLongf bytes = sizeof data;
-    assert_int_equal(wh_heap_pack(&heap, WH_HEAP_NODES, 0, 1, &raw, &raw_bytes, &error), 0);
+    assert_int_equal(wh_heap_pack(&heap, WH_HEAP_NODES, 0, 1, raw, &raw_bytes, &error), 0);
     assert_int_equal(compress2(data, &bytes, raw, raw_bytes, 1), Z_OK);
-    free(raw);
     struct wh_store *store = create();
     assert_int_equal(
         wh_query_open(store,
