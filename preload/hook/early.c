@@ -41,6 +41,12 @@ int wh_early_owns_slow(const void *block) {
     return 0;
 }
 
+void wh_early_except(void) {
+    wh_sample_except((uintptr_t)first, (uintptr_t)first + sizeof first);
+    for (unsigned i = 0; i < MAPS && atomic_load(&maps[i].start); i++)
+        wh_sample_except(maps[i].start, maps[i].start + maps[i].bytes);
+}
+
 /* Carves `need` bytes, whose last `size` are aligned, out of [start, start + bytes). */
 static void *carve(uintptr_t start, size_t bytes, _Atomic size_t *used, size_t alignment,
                    size_t size) {
@@ -75,6 +81,7 @@ void *wh_early_memalign(size_t alignment, size_t size) {
             maps[i].bytes = bytes;
             widen((uintptr_t)map, (uintptr_t)map + bytes);
             atomic_store(&maps[i].start, (uintptr_t)map);
+            wh_sample_except((uintptr_t)map, (uintptr_t)map + bytes);
         }
         block = carve(atomic_load(&maps[i].start), maps[i].bytes, &maps[i].used, alignment, size);
     }

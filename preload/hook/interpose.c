@@ -119,7 +119,7 @@ static __attribute__((noinline)) void free_event(void *block) {
 }
 
 WH_EXPORT void free(void *block) {
-    if (wh_sample_is_not(block) && block && !wh_early_owns(block))
+    if (wh_sample_is_not(block))
         wh_real.free(block);
     else
         free_event(block);
@@ -217,8 +217,13 @@ static void *realloc_sampled(void *old, size_t size, uintptr_t frame, uintptr_t 
     wh_leave(outer);                                                                               \
     return fresh
 
-WH_EXPORT void *realloc(void *old, size_t size) {
+static __attribute__((noinline)) void *realloc_event(void *old, size_t size) {
     REALLOCATE(old, size, wh_real.realloc(old, size));
+}
+
+WH_EXPORT void *realloc(void *old, size_t size) {
+    return wh_sample_is_not(old) && wh_sample_is_far(size) ? wh_real.realloc(old, size)
+                                                           : realloc_event(old, size);
 }
 
 WH_EXPORT void *reallocarray(void *old, size_t count, size_t size) {

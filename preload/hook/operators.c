@@ -28,9 +28,10 @@ WH_INLINE int on_malloc(int aligned) {
     return !aligned && wh_process.operators_on_malloc;
 }
 
+/* As in interpose.c: most of a sampled recording is passed on by a function without a frame. */
 #define NEW(name, parameters, arguments, new_kind, aligned)                                        \
     WH_EXPORT void *name parameters;                                                               \
-    WH_EXPORT void *name parameters {                                                              \
+    static __attribute__((noinline)) void *name##_event parameters {                               \
         void *block = NULL;                                                                        \
         if (wh_sample_skips(size) && on_malloc(aligned) &&                                         \
             (block = wh_real.malloc(size ? size : 1)))                                             \
@@ -51,18 +52,23 @@ WH_INLINE int on_malloc(int aligned) {
             wh_leave(scope);                                                                       \
         }                                                                                          \
         return block;                                                                              \
+    }                                                                                              \
+    static __attribute__((noinline)) void *name##_passed parameters {                              \
+        void *block = wh_real.malloc(size ? size : 1);                                             \
+        return WH_LIKELY(block != NULL) ? block : name##_event arguments;                          \
+    }                                                                                              \
+    WH_EXPORT void *name parameters {                                                              \
+        if (on_malloc(aligned) && wh_sample_is_far(size))                                          \
+            return name##_passed arguments;                                                        \
+        return name##_event arguments;                                                             \
     }
 
 #define DELETE(name, parameters, arguments)                                                        \
     WH_EXPORT void name parameters;                                                                \
-    WH_EXPORT void name parameters {                                                               \
+    static __attribute__((noinline)) void name##_event parameters {                                \
         if (!block || wh_early_owns(block))                                                        \
             return;                                                                                \
         int skips = wh_sample_skips_free(block);                                                   \
-        if (skips && on_malloc(0)) {                                                               \
-            wh_real.free(block);                                                                   \
-            return;                                                                                \
-        }                                                                                          \
         struct wh_scope scope = wh_enter(WH_FRAME, WH_CALLER);                                     \
         if (WH_LIKELY(scope.thread != NULL)) {                                                     \
             wh_level(WH_FRAME, WH_GUARD_ENCODE);                                                   \
@@ -78,6 +84,12 @@ WH_INLINE int on_malloc(int aligned) {
             wh_real.free(block);                                                                   \
         if (WH_LIKELY(scope.thread != NULL))                                                       \
             wh_leave(scope);                                                                       \
+    }                                                                                              \
+    WH_EXPORT void name parameters {                                                               \
+        if (wh_sample_is_not(block) && on_malloc(0))                                               \
+            wh_real.free(block);                                                                   \
+        else                                                                                       \
+            name##_event arguments;                                                                \
     }
 
 WH_NEW_HOOKS(NEW)

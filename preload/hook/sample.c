@@ -9,7 +9,7 @@
  * that two threads never ask about one address at a time. */
 #include "state.h"
 
-enum { FILTER_BITS = WH_SAMPLE_FILTER_BITS, BUCKET_BITS = 16, SLOTS = 7, PROBES = 64, STUCK = 255 };
+enum { BUCKET_BITS = 16, SLOTS = 7, PROBES = 64, STUCK = 255 };
 
 /* passed: addresses that found no room here and stand in a later bucket. */
 struct bucket {
@@ -17,7 +17,7 @@ struct bucket {
     _Atomic uint64_t passed;
 };
 
-_Atomic uint8_t *wh_sample_filter; /* addresses per hash; a counter that reached STUCK stays */
+_Atomic uint8_t *wh_sample_filter; /* a count that reached STUCK stays */
 static struct bucket *buckets;
 static uint64_t seed, streams;
 
@@ -30,7 +30,7 @@ static uint64_t scramble(uint64_t x) {
 }
 
 int wh_sample_init(uint64_t bytes, const char *seed_text) {
-    _Atomic uint8_t *filter = wh_memory_take((size_t)1 << FILTER_BITS);
+    _Atomic uint8_t *filter = wh_memory_take(WH_SAMPLE_PLACES);
     buckets = wh_memory_take(sizeof *buckets << BUCKET_BITS);
     if (!filter || !buckets)
         return 0;
@@ -40,8 +40,16 @@ int wh_sample_init(uint64_t bytes, const char *seed_text) {
     else
         seed = wh_ticks_raw() ^ (uint64_t)wh_process.pid << 40;
     wh_sample_filter = filter;
+    wh_sample_except(0, 1);
+    wh_early_except();
     wh_process.sample_bytes = bytes;
     return 1;
+}
+
+void wh_sample_except(uintptr_t from, uintptr_t to) {
+    _Atomic uint8_t *filter = wh_sample_filter;
+    for (from &= ~(uintptr_t)255; filter && from < to; from += 256)
+        atomic_store_explicit(&filter[WH_SAMPLE_PLACE(from)], STUCK, memory_order_relaxed);
 }
 
 /* ln of x in (0, 1], to ten digits: no libm here. */
@@ -93,15 +101,15 @@ void wh_sample_forked(void) {
  * --------------------------------------------------------------------------------------- */
 
 static uint64_t hash_of(uintptr_t address) {
-    return WH_SAMPLE_HASH(address);
+    return address * 0x9e3779b97f4a7c15ull;
 }
 
-static _Atomic uint8_t *counter_of(uint64_t hash) {
-    return &wh_sample_filter[hash >> (64 - FILTER_BITS)];
+static _Atomic uint8_t *counter_of(const void *block) {
+    return &wh_sample_filter[WH_SAMPLE_PLACE(block)];
 }
 
 static struct bucket *bucket_of(uint64_t hash, uint32_t probe) {
-    uint64_t first = hash >> (64 - FILTER_BITS - BUCKET_BITS);
+    uint64_t first = hash >> (64 - BUCKET_BITS);
     return &buckets[(first + probe) & (((uint64_t)1 << BUCKET_BITS) - 1)];
 }
 
@@ -129,7 +137,7 @@ int wh_sample_add(const void *block) {
     for (uint32_t probe = 0; probe < PROBES; probe++) {
         struct bucket *b = bucket_of(hash, probe);
         if (put(b, (uintptr_t)block)) {
-            count(counter_of(hash), 1);
+            count(counter_of(block), 1);
             return 1;
         }
         atomic_fetch_add_explicit(&b->passed, 1, memory_order_relaxed);
@@ -141,7 +149,7 @@ int wh_sample_add(const void *block) {
 
 int wh_sample_remove(const void *block) {
     uint64_t hash = hash_of((uintptr_t)block);
-    if (!atomic_load_explicit(counter_of(hash), memory_order_relaxed))
+    if (!atomic_load_explicit(counter_of(block), memory_order_relaxed))
         return 0;
     for (uint32_t probe = 0; probe < PROBES; probe++) {
         struct bucket *b = bucket_of(hash, probe);
@@ -151,7 +159,7 @@ int wh_sample_remove(const void *block) {
             atomic_store_explicit(&b->address[i], 0, memory_order_relaxed);
             while (probe-- > 0)
                 atomic_fetch_sub_explicit(&bucket_of(hash, probe)->passed, 1, memory_order_relaxed);
-            count(counter_of(hash), -1);
+            count(counter_of(block), -1);
             return 1;
         }
         if (!atomic_load_explicit(&b->passed, memory_order_relaxed))

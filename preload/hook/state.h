@@ -172,7 +172,7 @@ struct wh_tls {
     struct wh_thread *thread;
     uintptr_t guard;
     uint32_t late_serial, late_sequence; /* after the thread's end: who it was */
-    int64_t sample_left;                 /* bytes to the next sample */
+    int64_t sample_left;                 /* bytes to the next sample; 0: not known, or every one */
     uint64_t sample_random;              /* 0 = nothing was drawn yet */
     uint32_t sample_due;                 /* the allocation being made is a sample */
 };
@@ -307,6 +307,7 @@ void wh_early_free(void *block);
 size_t wh_early_size(const void *block);
 extern WH_OURS uintptr_t wh_early_low, wh_early_high; /* all its blocks lie between */
 int wh_early_owns_slow(const void *block);
+void wh_early_except(void); /* tells the sampled mode where the blocks are */
 WH_INLINE int wh_early_owns(const void *block) {
     return WH_UNLIKELY((uintptr_t)block - wh_early_low < wh_early_high - wh_early_low) &&
            wh_early_owns_slow(block);
@@ -389,24 +390,25 @@ WH_INLINE int wh_sample_skips(size_t size) {
  * is this. 1: passed on; 0: not known. */
 WH_INLINE int wh_sample_is_far(size_t size) {
     struct wh_tls *tls = &wh_tls;
-    if (WH_LIKELY(!wh_process.sample_bytes) || tls->guard || tls->sample_left < 0 ||
-        (uint64_t)tls->sample_left < size)
+    if (WH_LIKELY(size >= (uint64_t)tls->sample_left) || tls->guard)
         return 0;
     tls->sample_left -= (int64_t)size;
     return 1;
 }
 
-/* How many live samples have addresses like this one's. NULL: nothing is sampled. */
+/* For each place an address may have here, a count: live samples, or for ever what only the
+ * ordinary way in may look at, NULL and the blocks of early.c. NULL: nothing is sampled. Neighbours
+ * share a place and a cache line has 16 KiB of them, so that frees in turn find it warm. */
 extern WH_OURS _Atomic uint8_t *wh_sample_filter;
-enum { WH_SAMPLE_FILTER_BITS = 15 };
-#define WH_SAMPLE_HASH(address) ((uint64_t)(address)*0x9e3779b97f4a7c15ull)
+#define WH_SAMPLE_PLACES         (1u << 15)
+#define WH_SAMPLE_PLACE(address) ((uintptr_t)(address) >> 8 & (WH_SAMPLE_PLACES - 1))
+/* Is it certain that this is an ordinary block, and no sample? */
 WH_INLINE int wh_sample_is_not(const void *block) {
     _Atomic uint8_t *filter = wh_sample_filter;
     return WH_UNLIKELY(filter != NULL) &&
-           WH_LIKELY(!atomic_load_explicit(
-               &filter[WH_SAMPLE_HASH((uintptr_t)block) >> (64 - WH_SAMPLE_FILTER_BITS)],
-               memory_order_relaxed));
+           WH_LIKELY(!atomic_load_explicit(&filter[WH_SAMPLE_PLACE(block)], memory_order_relaxed));
 }
+void wh_sample_except(uintptr_t from, uintptr_t to); /* of these it is never certain */
 
 /* First thing in a freeing hook: is this block's end no event? Takes it out of the set if it is. */
 WH_INLINE int wh_sample_skips_free(const void *block) {
