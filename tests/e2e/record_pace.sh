@@ -12,11 +12,11 @@ policies() { # of the recorder's threads, the main one first: 0 = ordinary, 5 = 
 }
 idles() { [[ $(policies "$recorder") == 5\ * ]]; }
 
-start() { # SNAPSHOT: records a program that never ends; sets launcher, recorder and program
+start() { # SNAPSHOT: records a program that never ends, with few live blocks; sets launcher, recorder and program
     rm -f "$TMP/count"
     # shellcheck disable=SC2016 # expanded by the recorded shell
     "$WHOHOLDS" record -q --force --snapshot="$1" -o "$TMP/t.db" -- \
-        bash -c 'echo $$ >"$1.pid" && exec "$2" "$1"' bash "$TMP/count" "$PROGRAMS/t_kill" &
+        bash -c 'echo $$ >"$1.pid" && exec "$2" "$1" 1000' bash "$TMP/count" "$PROGRAMS/t_kill" &
     launcher=$!
     started+=("$launcher")
     wait_for 30 test -s "$TMP/count" || fail "the program did not start"

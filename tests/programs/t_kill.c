@@ -1,6 +1,6 @@
-/* t_kill FILE: makes blocks of 50 bytes in kill_make() for ever, and after each one that malloc has
+/* t_kill FILE [KEEP]: makes blocks of 50 bytes in kill_make() for ever, and after each one that malloc has
  * returned raises the count in FILE (8 bytes, mapped shared). Killed at any moment, the trace must
- * have that many, or one more. Every tenth block is freed again. */
+ * have that many, or one more. Every tenth block is freed again, or all but every KEEP-th. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@ __attribute__((noinline)) static void *kill_make(void) {
 int main(int argc, char **argv) {
     if (argc < 2)
         return 2;
+    uint64_t keep = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
     int fd = open(argv[1], O_RDWR | O_CREAT, 0644);
     if (fd < 0 || ftruncate(fd, 4096) != 0)
         return 3;
@@ -25,7 +26,7 @@ int main(int argc, char **argv) {
     for (uint64_t i = 1;; i++) {
         void *p = kill_make();
         *count = i;
-        if (i % 10 == 0)
+        if (keep ? i % keep != 0 : i % 10 == 0)
             free(p);
         for (volatile int k = 0; k < 200; k++)
             ;
