@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#define LINE_BYTES  ((size_t)64)
 #define HUGE_BYTES  ((size_t)2 << 20)
 #define LARGE_BYTES (2 * HUGE_BYTES) /* below, huge pages would waste more than they save */
 
 void *wh_large_alloc(size_t bytes) {
     if (bytes < LARGE_BYTES)
-        return malloc(bytes ? bytes : 1);
+        return aligned_alloc(LINE_BYTES, (bytes + LINE_BYTES) & ~(LINE_BYTES - 1));
     size_t whole = (bytes + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1);
     void *memory = whole < bytes ? NULL : aligned_alloc(HUGE_BYTES, whole);
     if (memory)

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-/* Uninitialized memory, freed with free(). NULL = no memory. */
+/* Uninitialized memory from the start of a cache line on, freed with free(). NULL = no memory. */
 void *wh_large_alloc(size_t bytes);
 
 /* Of `room` bytes only the first `bytes` are needed from now on: the pages behind them are given

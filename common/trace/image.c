@@ -214,13 +214,19 @@ static uint64_t key_of(const struct wh_event *e) {
     return e->kind == WH_EV_REALLOC ? e->old_address : e->address;
 }
 
-/* What is needed of a record that comes soon is called for now, where the table of live blocks is
- * larger than the caches; where it is not, the calls cost more than they save. Called after each
- * record was decoded; a whole new batch is called for at once. */
+/* What is needed of a record that comes soon is called for now, where the table of sums or that of
+ * live blocks is larger than the caches; where it is not, the calls cost more than they save.
+ * Called after each record was decoded; a whole new batch is called for at once. */
 #define CALLED_FOR_BLOCKS 65536u
+#define CALLED_FOR_SITES  4096u
 
-static void call_ahead(const struct wh_image *image, const struct wh_stream *s) {
+static void call_ahead(struct wh_image *image, const struct wh_stream *s) {
     const uint32_t near = 4;
+    if (s->ahead_at == 1 && image->pair.ledger.slots >= CALLED_FOR_SITES)
+        for (uint32_t i = 1; i < s->ahead_count; i++)
+            if (s->ahead[i].kind == WH_EV_ALLOC)
+                wh_ledger_prefetch(&image->pair.ledger,
+                                   wh_nodes_id(&image->nodes, s->ahead[i].stack));
     if (image->pair.live.count < CALLED_FOR_BLOCKS)
         return;
     if (s->ahead_at == 1)

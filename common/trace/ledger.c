@@ -16,9 +16,19 @@ static uint32_t mix(uint32_t x) {
     return x ^ (x >> 16);
 }
 
+void wh_ledger_prefetch(const struct wh_ledger *l, uint32_t stack) {
+    __builtin_prefetch(&l->sites[mix(stack) & (l->slots - 1)], 1);
+}
+
+static struct wh_site *new_sites(size_t count) {
+    struct wh_site *sites = wh_large_alloc(count * sizeof *sites);
+    if (sites)
+        memset(sites, 0, count * sizeof *sites);
+    return sites;
+}
+
 int wh_ledger_init(struct wh_ledger *l) {
-    *l = (struct wh_ledger){.slots = SLOTS_FIRST};
-    l->sites = calloc(l->slots, sizeof *l->sites);
+    *l = (struct wh_ledger){.sites = new_sites(SLOTS_FIRST), .slots = SLOTS_FIRST};
     return l->sites ? 0 : -1;
 }
 
@@ -39,11 +49,9 @@ static struct wh_site *slot_of(struct wh_site *sites, uint32_t slots, uint32_t s
 static int grow(struct wh_ledger *l) {
     if (l->slots > UINT32_MAX / 4)
         return -1;
-    size_t bytes = (size_t)l->slots * 2u * sizeof(struct wh_site);
-    struct wh_site *sites = wh_large_alloc(bytes);
+    struct wh_site *sites = new_sites((size_t)l->slots * 2);
     if (!sites)
         return -1;
-    memset(sites, 0, bytes);
     for (uint32_t i = 0; i < l->slots; i++)
         if (l->sites[i].used)
             *slot_of(sites, l->slots * 2, l->sites[i].stack) = l->sites[i];

@@ -9,15 +9,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* One line of the caches: there is one to be waited for at every event. Four billion blocks of one
+ * stack that live at once would take 250 GB for the table of live blocks. */
 struct wh_site {
     uint32_t stack; /* trace-wide stack node; 0 is a site too */
     uint32_t used;  /* 0 = empty slot */
+    uint32_t inuse_objects;
+    uint32_t peak_objects; /* see peak_serial */
+    uint64_t inuse_space, peak_space;
+    uint64_t peak_serial; /* the ledger's serial that peak_* belong to */
     uint64_t alloc_objects, alloc_space;
-    uint64_t inuse_objects, inuse_space;
-    uint64_t peak_objects, peak_space; /* see peak_serial */
-    uint64_t peak_serial;              /* the ledger's serial that peak_* belong to */
     uint64_t temporary_objects;
 };
+_Static_assert(sizeof(struct wh_site) == 64, "a site is one cache line");
 
 struct wh_ledger {
     struct wh_site *sites; /* open addressing by stack */
@@ -29,6 +33,9 @@ struct wh_ledger {
 
 int wh_ledger_init(struct wh_ledger *ledger); /* 0, or -1 out of memory */
 void wh_ledger_release(struct wh_ledger *ledger);
+
+/* Hint: a birth of this stack comes soon. */
+void wh_ledger_prefetch(const struct wh_ledger *ledger, uint32_t stack);
 
 /* A birth; < 0 out of memory, 1 = it set a new peak. */
 int wh_ledger_alloc(struct wh_ledger *ledger, uint32_t stack, uint64_t size, uint64_t ticks);

@@ -160,18 +160,22 @@ static void rebase(const struct wh_stream *s, struct wh_segment *g) {
     g->header.base_address = s->reader.address;
 }
 
-int wh_stream_cut(struct wh_stream *s, unsigned char **ret_data, size_t *ret_bytes) {
-    *ret_data = NULL;
-    *ret_bytes = 0;
+int wh_stream_cut(struct wh_stream *s, struct wh_cut *ret_cut) {
     size_t bytes = 0;
     struct wh_segment *end = s->current ? s->current->next : s->first;
     for (struct wh_segment *g = s->first; g != end; g = g->next)
         if (decoded(s, g) > g->stored)
             bytes += sizeof g->header + (decoded(s, g) - g->stored);
+    ret_cut->bytes = bytes;
     if (!bytes)
         return 0;
-    unsigned char *data = malloc(bytes), *p = data;
-    if (!data)
+    if (bytes > ret_cut->room) {
+        free(ret_cut->data);
+        ret_cut->data = malloc(bytes);
+        ret_cut->room = ret_cut->data ? bytes : 0;
+    }
+    unsigned char *p = ret_cut->data;
+    if (!p)
         return -1;
     while (s->first && s->first != end) {
         struct wh_segment *g = s->first;
@@ -185,8 +189,6 @@ int wh_stream_cut(struct wh_stream *s, unsigned char **ret_data, size_t *ret_byt
         free_segment(g);
     }
     s->chunk_records = s->chunk_bytes = 0;
-    *ret_data = data;
-    *ret_bytes = bytes;
     return 0;
 }
 

@@ -77,9 +77,16 @@ void wh_stream_release(struct wh_stream *s);
  * 1 = one, 0 = nothing more for now. */
 int wh_stream_next(struct wh_stream *s);
 
-/* Bytes of a chunk of everything decoded since the last one: headers and payloads in *ret_data
- * (malloc'ed, NULL when there is nothing). Segments that are done are freed. -1: out of memory. */
-int wh_stream_cut(struct wh_stream *s, unsigned char **ret_data, size_t *ret_bytes);
+/* A chunk: blocks one after another, headers and payloads. Its memory is used again by the next
+ * one; free(data) in the end. */
+struct wh_cut {
+    unsigned char *data;
+    size_t bytes, room;
+};
+
+/* Everything decoded since the last one; bytes = 0 when there is nothing. Segments that are done
+ * are freed. -1: out of memory. */
+int wh_stream_cut(struct wh_stream *s, struct wh_cut *ret_cut);
 
 /* Splits a stored chunk into segments of `s`. The data is copied. -1: out of memory, -2: malformed.
  */

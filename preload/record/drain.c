@@ -270,13 +270,12 @@ static void put_chunk(struct wh_recorder *r, struct wh_process *p, struct wh_ima
         .last_ns = wh_clock_ns(&r->clock, t->stream.last_ticks),
         .events = t->stream.chunk_records,
     };
-    unsigned char *data;
-    if (wh_stream_cut(&t->stream, &data, &chunk.bytes))
+    if (wh_stream_cut(&t->stream, &r->cut))
         return;
-    chunk.data = data;
-    if (data)
+    chunk.data = r->cut.data;
+    chunk.bytes = r->cut.bytes;
+    if (chunk.bytes)
         wh_content_chunk(r->content, &chunk);
-    free(data);
 }
 
 void wh_recorder_chunks(struct wh_recorder *r, struct wh_process *p, bool all) {

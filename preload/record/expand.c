@@ -193,11 +193,10 @@ static int load(struct expansion *x, struct past *p, const struct wh_chunk *chun
 static int let_go(struct past *p, struct wh_error *error) {
     for (struct wh_image_thread *t = wh_image_next_thread(&p->image, NULL); t;
          t = wh_image_next_thread(&p->image, t)) {
-        unsigned char *data;
-        size_t bytes;
-        if (wh_stream_cut(&t->stream, &data, &bytes))
+        struct wh_cut cut = {0};
+        if (wh_stream_cut(&t->stream, &cut))
             return wh_fail(error, WH_ESYSTEM, "out of memory");
-        free(data);
+        free(cut.data);
     }
     return 0;
 }

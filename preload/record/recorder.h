@@ -124,6 +124,7 @@ struct wh_recorder {
     bool is_dying;           /* an ended process could not be finished yet */
     struct wh_pace pace;
     struct wh_spill spill;
+    struct wh_cut cut; /* the chunk that was stored last */
     uint64_t bytes, events;
     struct wh_snap *snaps; /* being read, or about to be, in the order of their moments */
     uint32_t snap_count;   /* frozen images: those and the processes' `behind` */

@@ -463,6 +463,7 @@ static void release(struct wh_recorder *r) {
     wh_content_close(r->content);
     wh_store_close(r->store);
     wh_spill_close(r);
+    free(r->cut.data);
     free(r->views);
     free(r->node_seen);
     if (r->session)

@@ -1,6 +1,7 @@
-/* t_kill FILE [KEEP]: makes blocks of 50 bytes in kill_make() for ever, and after each one that malloc has
- * returned raises the count in FILE (8 bytes, mapped shared). Killed at any moment, the trace must
- * have that many, or one more. Every tenth block is freed again, or all but every KEEP-th. */
+/* t_kill FILE [KEEP]: makes blocks of 50 bytes in kill_make() for ever, and after each one that
+ * malloc has returned raises the count in FILE (8 bytes, mapped shared). Killed at any moment, the
+ * trace must have that many, or one more. Every tenth block is freed again, or all but every
+ * KEEP-th. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -127,20 +127,15 @@ static void chunks_cut_anywhere_give_the_same_history(void **state) {
             put(&x, i % 3 ? WH_EV_ALLOC : WH_EV_FREE, 100 + i * 7, 0x1000 + i * 24, i * 1000);
         give(&a, &x, length(&x), true);
         int records = 0;
-        unsigned char *data;
-        size_t bytes;
+        struct wh_cut chunk = {0};
         while (records < cut && wh_stream_next(&a))
             records++;
-        assert_int_equal(wh_stream_cut(&a, &data, &bytes), 0);
-        if (data)
-            assert_int_equal(wh_stream_load(&b, data, bytes), 0);
-        free(data);
+        assert_int_equal(wh_stream_cut(&a, &chunk), 0);
+        assert_int_equal(wh_stream_load(&b, chunk.data, chunk.bytes), 0);
         while (wh_stream_next(&a))
             records++;
-        assert_int_equal(wh_stream_cut(&a, &data, &bytes), 0);
-        if (data)
-            assert_int_equal(wh_stream_load(&b, data, bytes), 0);
-        free(data);
+        assert_int_equal(wh_stream_cut(&a, &chunk), 0);
+        assert_int_equal(wh_stream_load(&b, chunk.data, chunk.bytes), 0);
         assert_int_equal(records, 20);
         for (uint64_t i = 1; i <= 20; i++) {
             assert_int_equal(wh_stream_next(&b), 1);
@@ -149,6 +144,7 @@ static void chunks_cut_anywhere_give_the_same_history(void **state) {
             assert_int_equal(b.head->size, i % 3 ? i * 1000 : 0);
         }
         assert_int_equal(wh_stream_next(&b), 0);
+        free(chunk.data);
         wh_stream_release(&a);
         wh_stream_release(&b);
     }
