@@ -22,6 +22,12 @@ int wh_edges_open(struct wh_edges *edges, uint32_t nodes, void *memory, uint64_t
     return WH_OK;
 }
 
+void wh_edges_reset(struct wh_edges *edges, uint32_t nodes) {
+    edges->nodes = nodes;
+    edges->begun = edges->wide_count = 0;
+    edges->count = edges->plain_until = 0;
+}
+
 void wh_edges_release(struct wh_edges *edges) {
     free(edges->items);
     free(edges->first);
@@ -34,8 +40,9 @@ void wh_edges_release(struct wh_edges *edges) {
 /* --- adding
  * ------------------------------------------------------------------------------------------ */
 
-static bool grow_items(struct wh_edges *edges) {
+static bool grow_items(struct wh_edges *edges, uint64_t needed) {
     uint64_t room = edges->room + edges->room / 2;
+    room = room < needed ? needed : room;
     struct wh_edge *more = wh_large_alloc(room * sizeof *more);
     if (!more)
         return false;
@@ -84,6 +91,14 @@ static bool add_root(struct wh_edges *edges, uint32_t root) {
     return true;
 }
 
+/* So many can be added without a look: until the end of the page or of the room, or the limit. */
+static void set_plain(struct wh_edges *edges) {
+    uint64_t page_end = (edges->count + WH_EDGE_PAGE - 1) & ~(uint64_t)(WH_EDGE_PAGE - 1);
+    edges->plain_until = page_end < edges->room ? page_end : edges->room;
+    if (edges->plain_until > UINT32_MAX)
+        edges->plain_until = UINT32_MAX;
+}
+
 int wh_edges_add_any(struct wh_edges *edges, const struct wh_heap_edge *e, struct wh_error *error) {
     bool is_root = e->from & WH_FROM_ROOT;
     uint32_t place = (uint32_t)(e->from_offset / 8) & WH_PLACE_MAX;
@@ -93,7 +108,7 @@ int wh_edges_add_any(struct wh_edges *edges, const struct wh_heap_edge *e, struc
         return wh_fail(error, WH_EINPUT, "the graph has more than 2^32 edges");
     begin_node(edges, is_root ? edges->nodes : e->from);
     bool narrow = is_narrow(e);
-    if ((edges->count == edges->room && !grow_items(edges)) ||
+    if ((edges->count == edges->room && !grow_items(edges, edges->count + 1)) ||
         (edges->count % WH_EDGE_PAGE == 0 && !add_page(edges)) ||
         (is_root && !add_root(edges, e->from & ~WH_FROM_ROOT)) ||
         (!narrow && !add_wide(edges, e, &place)))
@@ -103,12 +118,47 @@ int wh_edges_add_any(struct wh_edges *edges, const struct wh_heap_edge *e, struc
                                                     .evidence = e->evidence & 31u,
                                                     .is_wide = !narrow,
                                                     .place = place & WH_PLACE_MAX};
-    /* Until the end of the page or of the room; never where a limit or a root is to be seen. */
-    uint64_t page_end = (edges->count + WH_EDGE_PAGE - 1) & ~(uint64_t)(WH_EDGE_PAGE - 1);
-    edges->plain_until = page_end < edges->room ? page_end : edges->room;
-    if (edges->plain_until > UINT32_MAX)
-        edges->plain_until = UINT32_MAX;
+    set_plain(edges);
     return WH_OK;
+}
+
+/* Items into one page. */
+static bool append_items(struct wh_edges *edges, const struct wh_edges *part, uint64_t first,
+                         uint64_t count) {
+    uint32_t base = edges->page[edges->count / WH_EDGE_PAGE];
+    struct wh_edge *to = edges->items + edges->count;
+    memcpy(to, part->items + first, count * sizeof *to);
+    for (uint64_t i = 0; part->wide_count && i < count; i++) {
+        if (!to[i].is_wide)
+            continue;
+        if (wh_array_reserve(&edges->wide, &edges->wide_room, edges->wide_count + 1ull,
+                             sizeof *edges->wide) < 0)
+            return false;
+        edges->wide[edges->wide_count] = *wh_edges_wide(part, first + i);
+        to[i].place = (edges->wide_count++ - base) & WH_PLACE_MAX;
+    }
+    edges->count += count;
+    return true;
+}
+
+int wh_edges_append(struct wh_edges *edges, const struct wh_edges *part, struct wh_error *error) {
+    bool failed = false;
+    if (part->nodes > edges->nodes || edges->begun > edges->nodes - part->nodes ||
+        edges->count + part->count >= UINT32_MAX)
+        return wh_fail(error, WH_EINPUT, "the graph has more than 2^32 edges");
+    if (edges->count + part->count > edges->room)
+        failed = !grow_items(edges, edges->count + part->count);
+    for (uint32_t n = 0; n < part->nodes; n++)
+        edges->first[edges->begun++] = (uint32_t)edges->count + part->first[n];
+    for (uint64_t i = 0, n; i < part->count && !failed; i += n) {
+        n = WH_EDGE_PAGE - edges->count % WH_EDGE_PAGE;
+        n = n < part->count - i ? n : part->count - i;
+        failed = (edges->count % WH_EDGE_PAGE == 0 && !add_page(edges)) ||
+                 !append_items(edges, part, i, n);
+    }
+    set_plain(edges);
+    return failed ? wh_fail(error, WH_ESYSTEM, "no memory for the references of a snapshot")
+                  : WH_OK;
 }
 
 /* Entries whose length was forgotten go, the others move together. */

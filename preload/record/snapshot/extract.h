@@ -93,9 +93,11 @@ struct wh_extract {
     uint32_t cut_count, cut_room;
     uint32_t root_room;
     uint32_t texts_room;
-    uint64_t *refers; /* bit per node: a believable edge begins in it */
-    bool is_bare;     /* without nodes: the allocator's memory is wanted among the roots */
-    bool failed;      /* out of memory somewhere */
+    uint64_t *refers;    /* bit per node: a believable edge begins in it. 64 nodes are one thread's,
+                            the others look */
+    uint32_t first_node; /* heap->edges begins with this one's */
+    bool is_bare;        /* without nodes: the allocator's memory is wanted among the roots */
+    bool failed;         /* out of memory somewhere */
 };
 
 struct wh_keyed {
@@ -152,7 +154,7 @@ void wh_word_take(struct wh_extract *x, struct wh_words *words, uint32_t from, u
  * has elements, and how large they are nobody said. Known at last when all edges are. */
 static inline bool wh_is_doubtful(const struct wh_extract *x, uint32_t node, unsigned evidence) {
     return (evidence == WH_EVIDENCE_PTR_LEN || evidence == WH_EVIDENCE_IOVEC) &&
-           (x->refers[node / 64] >> node % 64 & 1);
+           (__atomic_load_n(&x->refers[node / 64], __ATOMIC_RELAXED) >> node % 64 & 1);
 }
 
 /* --- classify.c: second look, over all edges: consistent offsets, cookies, allocator's headers ---

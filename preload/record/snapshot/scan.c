@@ -4,6 +4,9 @@
  * point into the heap, their index words are prefetched in batches, then each is looked up and
  * classified. Small neighbouring nodes are read as one run; pages that were never touched are not
  * read at all. */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -211,11 +214,10 @@ static bool is_plain(const struct wh_extract *x, uint32_t node) {
     return node + 1 >= x->heap->node_count || n[1].address >= n->address + n->size;
 }
 
-static void scan_nodes(struct scanner *s) {
+static void scan_nodes(struct scanner *s, uint32_t first, uint32_t count) {
     const struct wh_extract *x = s->x;
     const struct wh_heap_node *nodes = x->heap->nodes;
-    uint32_t count = x->heap->node_count;
-    for (uint32_t i = 0; i < count && !x->failed;) {
+    for (uint32_t i = first; i < count && !x->failed;) {
         if (!is_plain(x, i)) {
             scan_with_holes(s, i++);
             continue;
@@ -272,15 +274,169 @@ static void scan_roots(struct scanner *s) {
     }
 }
 
+/* --- several threads: each takes a share of the nodes after the other; its edges are appended when
+ * those of all shares before it are, so that nobody can tell how many threads there were --- */
+
+#define SHARE_NODES 65536u       /* at most, a multiple of 64: see wh_extract.refers */
+#define SHARE_BYTES (8ull << 20) /* of memory, about */
+#define THREADS_MAX 4
+#define EDGES_ROOM  (4 * SHARE_NODES)
+
+struct work {
+    struct wh_extract *x;
+    pthread_mutex_t lock;
+    pthread_cond_t turned;
+    uint32_t next_node;
+    uint64_t shares, turn; /* handed out; whose turn to append it is */
+};
+
+/* One thread: a scanner of its own, that fills edges of its own. */
+struct worker {
+    struct work *work;
+    struct scanner scanner;
+    struct wh_extract x;
+    struct wh_heap heap;
+    struct wh_snapshot_figures figures;
+    pthread_t thread;
+    bool has_thread;
+};
+
+static bool open_scanner(struct scanner *s, struct wh_extract *x) {
+    *s = (struct scanner){.x = x};
+    s->buffer = aligned_alloc(64, SCAN_BYTES + 2 * MARGIN + 32);
+    s->hits = malloc(WH_FILTER_HITS(SCAN_BYTES) * sizeof *s->hits);
+    if (!s->buffer || !s->hits)
+        return false;
+    s->words.piece = s->buffer + MARGIN;
+    return true;
+}
+
+static void close_scanner(struct scanner *s) {
+    free(s->buffer);
+    free(s->hits);
+}
+
+static uint32_t share_end(const struct wh_heap *h, uint32_t first) {
+    uint64_t bytes = 0;
+    uint32_t end = first, most = h->node_count - first;
+    most = most < SHARE_NODES ? most : SHARE_NODES;
+    while (end < first + most && (bytes < SHARE_BYTES || end % 64))
+        bytes += h->nodes[end++].size;
+    return end;
+}
+
+/* The next share, in its turn. False = there is none, or somebody failed. */
+static bool take_share(struct worker *w, uint32_t *ret_first, uint32_t *ret_end,
+                       uint64_t *ret_share) {
+    struct work *work = w->work;
+    pthread_mutex_lock(&work->lock);
+    bool has_one = !work->x->failed && work->next_node < work->x->heap->node_count;
+    if (has_one) {
+        *ret_first = work->next_node;
+        *ret_end = work->next_node = share_end(work->x->heap, work->next_node);
+        *ret_share = work->shares++;
+    }
+    pthread_mutex_unlock(&work->lock);
+    return has_one;
+}
+
+static void append_share(struct worker *w, uint64_t share) {
+    struct work *work = w->work;
+    pthread_mutex_lock(&work->lock);
+    while (work->turn != share)
+        pthread_cond_wait(&work->turned, &work->lock);
+    if (w->x.failed || wh_edges_append(&work->x->heap->edges, &w->heap.edges, NULL) != WH_OK)
+        work->x->failed = true;
+    work->turn++;
+    pthread_cond_broadcast(&work->turned);
+    pthread_mutex_unlock(&work->lock);
+}
+
+static void *work_off(void *argument) {
+    struct worker *w = argument;
+    uint32_t first, end;
+    uint64_t share;
+    while (take_share(w, &first, &end, &share)) {
+        w->x.first_node = first;
+        wh_edges_reset(&w->heap.edges, end - first);
+        scan_nodes(&w->scanner, first, end);
+        wh_edges_finish(&w->heap.edges);
+        append_share(w, share);
+    }
+    return NULL;
+}
+
+static bool open_worker(struct worker *w, struct work *work, const struct wh_filter *filter) {
+    *w = (struct worker){.work = work, .x = *work->x, .heap = *work->x->heap};
+    w->x.heap = &w->heap;
+    w->x.figures = &w->figures;
+    w->heap.edges = (struct wh_edges){0};
+    if (!open_scanner(&w->scanner, &w->x) ||
+        wh_edges_open(&w->heap.edges, SHARE_NODES, NULL, EDGES_ROOM, NULL) != WH_OK)
+        return false;
+    w->scanner.filter = *filter;
+    return true;
+}
+
+static void close_worker(struct worker *w, struct scanner *sum) {
+    sum->words.too_deep += w->scanner.words.too_deep;
+    sum->x->figures->image_bytes += w->figures.image_bytes;
+    close_scanner(&w->scanner);
+    wh_edges_release(&w->heap.edges);
+}
+
+/* As many as this thread may use processors, and as there are shares. The first is the caller. */
+static unsigned worker_count(const struct wh_heap *h) {
+    cpu_set_t processors;
+    CPU_ZERO(&processors);
+    unsigned most = sched_getaffinity(0, sizeof processors, &processors) == 0
+                        ? (unsigned)CPU_COUNT(&processors)
+                        : 1;
+    most = most < THREADS_MAX ? most : THREADS_MAX;
+    unsigned shares = 0;
+    for (uint32_t i = 0; i < h->node_count && shares < most; shares++)
+        i = share_end(h, i);
+    return shares;
+}
+
+static void scan_all_nodes(struct scanner *sum) {
+    struct work work = {.x = sum->x};
+    struct worker *workers = calloc(THREADS_MAX, sizeof *workers);
+    unsigned wanted = worker_count(sum->x->heap), count = 0;
+    sigset_t all, before;
+    pthread_mutex_init(&work.lock, NULL);
+    pthread_cond_init(&work.turned, NULL);
+    while (workers && count < wanted && open_worker(&workers[count], &work, &sum->filter))
+        count++;
+    if (!workers || count < wanted)
+        sum->x->failed = true;
+    sigfillset(&all); /* signals are the caller's */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (unsigned i = 1; i < count; i++)
+        workers[i].has_thread =
+            pthread_create(&workers[i].thread, NULL, work_off, &workers[i]) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (count)
+        (void)work_off(&workers[0]);
+    for (unsigned i = 0; i < count; i++) {
+        if (workers[i].has_thread)
+            (void)pthread_join(workers[i].thread, NULL);
+        close_worker(&workers[i], sum);
+    }
+    if (workers && count < wanted)
+        close_worker(&workers[count], sum);
+    pthread_cond_destroy(&work.turned);
+    pthread_mutex_destroy(&work.lock);
+    free(workers);
+}
+
 int wh_extract_edges(struct wh_extract *x) {
-    struct scanner s = {.x = x};
-    s.buffer = aligned_alloc(64, SCAN_BYTES + 2 * MARGIN + 32);
-    s.hits = malloc(WH_FILTER_HITS(SCAN_BYTES) * sizeof *s.hits);
+    struct scanner s;
+    bool is_open = open_scanner(&s, x);
     x->refers = calloc(x->heap->node_count / 64 + 1, sizeof *x->refers);
-    if (s.buffer && s.hits && x->refers) {
-        s.words.piece = s.buffer + MARGIN;
+    if (is_open && x->refers) {
         wh_filter_init(&s.filter, x->heap);
-        scan_nodes(&s);
+        scan_all_nodes(&s);
         scan_roots(&s);
         if (s.words.too_deep)
             wh_snapshot_caveat(x->figures, "%llu references 1 TiB deep in a block were left out",
@@ -288,8 +444,7 @@ int wh_extract_edges(struct wh_extract *x) {
     } else {
         x->failed = true;
     }
-    free(s.buffer);
-    free(s.hits);
+    close_scanner(&s);
     wh_edges_finish(&x->heap->edges);
     if (!x->failed)
         wh_classify_all(x);

@@ -98,9 +98,13 @@ static bool classify(const struct wh_extract *x, const struct candidate *c,
     return true;
 }
 
-static void add_edge(struct wh_extract *x, const struct wh_heap_edge *edge) {
-    if (edge->edge_class >= WH_EDGE_INTERIOR && !(edge->from & WH_FROM_ROOT))
-        x->refers[edge->from / 64] |= 1ull << edge->from % 64;
+static void add_edge(struct wh_extract *x, struct wh_heap_edge *edge) {
+    if (!(edge->from & WH_FROM_ROOT)) {
+        uint64_t *refers = &x->refers[edge->from / 64];
+        if (edge->edge_class >= WH_EDGE_INTERIOR)
+            __atomic_store_n(refers, *refers | 1ull << edge->from % 64, __ATOMIC_RELAXED);
+        edge->from -= x->first_node;
+    }
     if (wh_edges_add(&x->heap->edges, edge, NULL) != WH_OK)
         x->failed = true;
 }
