@@ -2,7 +2,8 @@
  * that by hand. If LD_PRELOAD or WHOHOLDS_SESSION is missing there, the image gets a copy of the
  * environment with them; everything else is the caller's. A vfork child's memory is its parent's,
  * so the copy lies in a mapping that stays with the thread's state instead of being made anew for
- * each call.
+ * each call. Where the image's user may not read our library, it gets an environment without us
+ * instead: the loader would complain on its stderr.
  *
  * An image that no preload can reach (static, set-uid) is said in the trace. */
 #include <elf.h>
@@ -64,10 +65,68 @@ static int names_us(const char *value) {
     return wh_contains(value, wh_process.preload) || wh_contains(value, "libwhoholds.so");
 }
 
+/* The program gave up the rights that it was started with, and cannot `mode` the file any more. */
+static int is_closed(const char *path, int mode) {
+    return wh_sys4(439 /* SYS_faccessat2 */, AT_FDCWD, path, mode, AT_EACCESS) == -EACCES;
+}
+
+/* Appends the entries of LD_PRELOAD's value that are not us. */
+static char *append_others(char *p, const char *end, const char *value) {
+    const char *first = p;
+    while (*value) {
+        const char *entry = value;
+        char *before = p;
+        size_t bytes = 0;
+        for (; value[bytes] && value[bytes] != ':' && value[bytes] != ' '; bytes++)
+            ;
+        value += bytes + (value[bytes] != 0);
+        if (p != first)
+            p = wh_append(p, end, ":");
+        const char *start = p;
+        for (size_t i = 0; i < bytes && p + 1 < end; i++)
+            *p++ = entry[i];
+        *p = 0;
+        if (!bytes || names_us(start)) {
+            p = before;
+            *p = 0;
+        }
+    }
+    return p;
+}
+
+/* A copy of the environment without us. */
+static char *const *without_us(char *const *environment) {
+    size_t n = 0, text = 1;
+    for (; environment[n]; n++)
+        text += wh_starts(environment[n], preload_name) ? wh_length(environment[n]) + 1 : 0;
+    char **fresh = (char **)(void *)buffer((n + 1) * sizeof *fresh + text);
+    if (!fresh)
+        return environment;
+    char *p = (char *)(fresh + n + 1), *end = p + text;
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (wh_starts(environment[i], session_name))
+            continue;
+        if (!wh_starts(environment[i], preload_name) || !names_us(environment[i])) {
+            fresh[k++] = environment[i];
+            continue;
+        }
+        char *entry = p, *value = wh_append(p, end, preload_name);
+        p = append_others(value, end, environment[i] + sizeof preload_name - 1);
+        if (p != value)
+            fresh[k++] = entry;
+        p++;
+    }
+    fresh[k] = NULL;
+    return fresh;
+}
+
 /* `environment`, or a copy with what is missing in it. */
 static char *const *complete(char *const *environment) {
     if (!is_on() || !environment)
         return environment;
+    if (is_closed(wh_process.preload, R_OK))
+        return without_us(environment);
     const char *preload = NULL, *session = NULL;
     size_t n = 0;
     for (; environment[n]; n++) {
@@ -109,12 +168,6 @@ static char *const *complete(char *const *environment) {
 
 /* ---- images that cannot be followed
  * ------------------------------------------------------------------ */
-
-/* May the new image open the session? Not if the program gave up the rights it was started with. */
-static int is_session_closed(void) {
-    return wh_sys4(439 /* SYS_faccessat2 */, AT_FDCWD, wh_process.session_path, R_OK | W_OK,
-                   AT_EACCESS) == -EACCES;
-}
 
 /* 1 = a program that ignores LD_PRELOAD. */
 static int is_unreachable(const char *path) {
@@ -177,7 +230,8 @@ static void note_unreachable(const char *file, int by_path, uintptr_t frame) {
             return;
     } else
         wh_append(path, path + sizeof path, file);
-    int closed = is_session_closed();
+    int closed =
+        is_closed(wh_process.session_path, R_OK | W_OK) || is_closed(wh_process.preload, R_OK);
     if (!closed && !is_unreachable(path))
         return;
     if (closed)

@@ -50,6 +50,15 @@ if [ "$(id -u)" = 0 ]; then
     same "$TMP/t.db" "$hostile" drop_rights
     check_eq "20000 10" "$(blocks "$TMP/t.db")" "blocks of each process of drop_rights"
     check_eq 1 "$(q "$TMP/t.db" "SELECT count(*) FROM note WHERE text LIKE '/bin/true: its user%'")" "notes of an image that may not open the session"
+    # Nor, where the library lies in somebody's own folder, may it be asked to load that: the loader complains.
+    mkdir -m 700 "$TMP/own"
+    cp -r "$WH_BUILD/bin" "$WH_BUILD/lib" "$TMP/own"
+    WHOHOLDS=$TMP/own/bin/whoholds same "$TMP/t.db" "$hostile" drop_rights
+    for preload in "$TMP/own/lib/libwhoholds.so" "libm.so.6:$TMP/own/lib/libwhoholds.so libdl.so.2"; do
+        LD_PRELOAD=$preload WHOHOLDS_OUTPUT=$TMP/own.db WHOHOLDS_OPTIONS=--force "$hostile" drop_rights >"$TMP/out" 2>"$TMP/err"
+        check_eq "" "$(cat "$TMP/err")" "errors of a program whose user may not read the library"
+        wait_for 30 complete "$TMP/own.db" || fail "the trace was not completed"
+    done
 fi
 
 # Snapshots while it runs disturb no thread either.
