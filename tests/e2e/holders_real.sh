@@ -42,7 +42,8 @@ import time
 time.sleep(0.5) # the snapshot of the peak is taken meanwhile
 PY
     PYTHONMALLOC=malloc timeout 240 "$WHOHOLDS" record -q --snapshot=peak -o "$TMP/python.db" -- "$PYTHON" "$TMP/cache.py"
-    is "python3's lists" '*Bytes*|_PyRuntime*|_PyRuntime|[5-9][0-9]' "$(top "$TMP/python.db")"
+    # Debian 13 has no symbol for the function that makes bytes.
+    is "python3's lists" '@(*Bytes*|python3*)|_PyRuntime*|_PyRuntime|[5-9][0-9]' "$(top "$TMP/python.db")"
     check_ge 1000 "$(q "$TMP/python.db" "SELECT count(*) FROM reference WHERE evidence = 'registry link'")" "links of the collector"
     check_eq 0 "$(q "$TMP/python.db" "SELECT count(*) FROM reference WHERE evidence = 'registry link' AND class > 1")" "strong links"
 fi

@@ -25,7 +25,7 @@ bash "$WH_SOURCE/tests/bench/gen_cc1.sh" 10 >"$TMP/work.c"
 gcc -E "$TMP/work.c" -o "$TMP/work.i"
 checked cc1 30000 "$cc1" -quiet -fpreprocessed -O2 "$TMP/work.i" -o "$TMP/work.s"
 checked python3 30000 "$PYTHON" -c 'import json; json.loads(json.dumps([{"id": i, "x": [str(i), i / 3]} for i in range(3000)]))'
-checked sqlite3 5000 sqlite3 -batch :memory: "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT);
+checked sqlite3 500 sqlite3 -batch :memory: "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT);
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
     INSERT INTO t SELECT i, 'text ' || (i * 7919 % 5003) FROM n;
     CREATE INDEX tb ON t(b); SELECT substr(b, 1, 7), count(*) FROM t GROUP BY 1 LIMIT 3"

@@ -1,8 +1,12 @@
 /* What a sample must still find holders of: blocks of a list, of a thread's own arena, of mappings,
  * behind nodes too small to be sampled; and blocks that are lost among them. */
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 struct node {
     struct node *next;
@@ -23,6 +27,10 @@ static char *make(size_t size) {
 static void *in_another_thread(void *arg) {
     for (int i = 0; i < 300; i++)
         table[i] = make(30000);
+    /* Whatever lies right in front of the arena is one mapping with it: here nobody's memory. */
+    uintptr_t arena = (uintptr_t)table[0] & ~(uintptr_t)((64u << 20) - 1);
+    syscall(SYS_mmap, arena - 65536, 65536, PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     return arg;
 }
 

@@ -115,17 +115,16 @@ static bool take_heap(struct search *s, uint64_t start, uint64_t end) {
     return false;
 }
 
-/* A heap of a secondary arena. Where its first chunk lies depends on glibc's version. */
-static bool take_arena(struct search *s, uint64_t start, uint64_t end) {
-    if (start % ARENA_BYTES)
-        return false;
+/* A heap of a secondary arena; 0, or where it ends. Where its first chunk lies depends on glibc's
+ * version. */
+static uint64_t take_arena(struct search *s, uint64_t start, uint64_t end) {
     uint64_t size = word_at(s, start + ARENA_SIZE_AT);
     if (size % PAGE || size > end - start || size <= ARENA_STATE)
-        return false;
+        return 0;
     for (uint64_t offset = 0x20; offset < ARENA_STATE; offset += CHUNK_ALIGN)
         if (take_heap(s, start + offset, start + size))
-            return true;
-    return false;
+            return start + size;
+    return 0;
 }
 
 /* Large chunks, each a mapping of its own; neighbours are one line of /proc/PID/maps. Returns where
@@ -145,13 +144,20 @@ static uint64_t take_mapped(struct search *s, uint64_t start, uint64_t end) {
 
 /* --- everything else --- */
 
+/* What lies side by side is one line of /proc/PID/maps: large chunks, heaps, and what is neither.
+ */
 static void take_range(struct search *s, uint64_t start, uint64_t end, bool is_main) {
-    if (start >= end || (is_main ? take_heap(s, start, end) : take_arena(s, start, end)))
+    if (is_main && take_heap(s, start, end))
         return;
-    if (!is_main)
-        start = take_mapped(s, start, end);
-    if (start < end)
-        add(s, start, end);
+    while (start < end) {
+        uint64_t arena = (start + ARENA_BYTES - 1) & ~(ARENA_BYTES - 1), heap_end = 0;
+        while (arena < end && !(heap_end = take_arena(s, arena, end)))
+            arena += ARENA_BYTES;
+        uint64_t stop = heap_end ? arena : end, region = take_mapped(s, start, stop);
+        if (region < stop)
+            add(s, region, stop);
+        start = heap_end ? heap_end : end;
+    }
 }
 
 /* A range minus the mappings that the program made itself: those are all known. */
