@@ -3,128 +3,190 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NONE         UINT32_MAX
 #define MEMBERS_MIN  64
 #define CREATORS_MIN 8 /* a program's own list has members of one or a few kinds */
 
-struct lists {
-    uint32_t *next, *previous; /* per block: what its first and second word point to the start of */
-    uint32_t *creator;         /* per block: wh_frames id */
-    uint32_t *root_edge;       /* per block: a root's reference to its start */
-    uint32_t *head;            /* per block in a registry: the root edge that leads to the list */
-    uint8_t *is_kind;          /* per creator: some of its blocks are */
+/* Where in its block a member has its two links: at the start, or behind two words that some of a
+ * collector's objects have in front of them (CPython's managed dictionaries). */
+#define LATE_BYTES 16u
+
+/* A place in a block where links may lie. */
+struct member {
+    uint32_t block; /* NO_BLOCK = none */
+    bool is_late;
 };
+#define NO_BLOCK UINT32_MAX
 
-static int open_lists(struct lists *l, const struct wh_heap *heap, const struct wh_frames *frames,
-                      struct wh_error *error) {
-    uint32_t blocks = heap->node_count, creators = 0;
-    size_t room = blocks ? blocks : 1;
-    l->next = malloc(room * sizeof(*l->next));
-    l->previous = malloc(room * sizeof(*l->previous));
-    l->creator = malloc(room * sizeof(*l->creator));
-    l->root_edge = malloc(room * sizeof(*l->root_edge));
-    l->head = malloc(room * sizeof(*l->head));
-    if (!l->next || !l->previous || !l->creator || !l->root_edge || !l->head)
-        return wh_fail(error, WH_ESYSTEM, "no memory for the lists of %u blocks", blocks);
-    memset(l->next, 0xff, room * sizeof(*l->next));
-    memset(l->previous, 0xff, room * sizeof(*l->previous));
-    memset(l->root_edge, 0xff, room * sizeof(*l->root_edge));
-    memset(l->head, 0xff, room * sizeof(*l->head));
-    for (uint32_t b = 0; b < blocks; b++) {
-        l->creator[b] = wh_frames_creator_id(frames, heap->nodes[b].stack_id);
-        creators = l->creator[b] > creators ? l->creator[b] : creators;
+struct lists {
+    const struct wh_heap *heap;
+    const struct wh_frames *frames;
+    uint32_t
+        *head; /* per block in a registry: the root edge that leads to the list; else NO_HEAD */
+    uint8_t *is_late; /* per block in a registry */
+    uint8_t *kind;    /* per creator: bit 0, some of its members' links are at the start; 1, late */
+    uint32_t kinds;
+};
+#define NO_HEAD UINT32_MAX
+
+static struct member target(const struct wh_heap_edge *e) {
+    struct member none = {NO_BLOCK, false};
+    if (e->edge_class <= WH_EDGE_SUSPECT || (e->to_offset && e->to_offset != LATE_BYTES))
+        return none;
+    return (struct member){e->to, e->to_offset != 0};
+}
+
+static bool is_same(struct member a, struct member b) {
+    return a.block == b.block && a.is_late == b.is_late;
+}
+
+/* What m's first (1: second) link refers to. */
+static struct member link_of(const struct lists *l, struct member m, unsigned which) {
+    const struct wh_edges *edges = &l->heap->edges;
+    const uint64_t wanted = (m.is_late ? LATE_BYTES : 0) + which * sizeof(uint64_t);
+    for (uint32_t i = edges->first[m.block]; i < edges->first[m.block + 1]; i++) {
+        struct wh_heap_edge e = wh_edges_get_of(edges, i, m.block);
+        if (e.from_offset == wanted)
+            return target(&e);
+        if (e.from_offset > wanted)
+            break;
     }
-    l->is_kind = calloc(creators + 1ul, 1);
-    return l->is_kind ? 0 : wh_fail(error, WH_ESYSTEM, "no memory for %u creators", creators);
+    return (struct member){NO_BLOCK, false};
 }
 
-static int is_link(const struct wh_heap_edge *e) {
-    return e->to_offset == 0 && e->edge_class > WH_EDGE_SUSPECT;
+/* The member after m, or before it: their links agree. */
+static struct member neighbour(const struct lists *l, struct member m, unsigned which) {
+    struct member n = link_of(l, m, which);
+    if (n.block == NO_BLOCK || is_same(n, m) || !is_same(link_of(l, n, !which), m))
+        n.block = NO_BLOCK;
+    return n;
 }
 
-static void find_links(struct lists *l, const struct wh_heap *heap) {
-    struct wh_edge_walk w = {.edges = &heap->edges};
-    while (wh_edge_next(&w)) {
-        const struct wh_heap_edge *e = &w.edge;
-        if (!is_link(e))
-            continue;
-        if (e->from & WH_FROM_ROOT)
-            l->root_edge[e->to] = (uint32_t)w.index;
-        else if (e->from_offset == 0)
-            l->next[e->from] = e->to;
-        else if (e->from_offset == sizeof(uint64_t))
-            l->previous[e->from] = e->to;
-    }
+static struct member after(const struct lists *l, struct member m) {
+    return neighbour(l, m, 0);
+}
+static struct member before(const struct lists *l, struct member m) {
+    return neighbour(l, m, 1);
 }
 
-/* The member after b: their links agree. */
-static uint32_t after(const struct lists *l, uint32_t b) {
-    uint32_t next = l->next[b];
-    return next != NONE && next != b && l->previous[next] == b ? next : NONE;
+static uint32_t creator_of(const struct lists *l, uint32_t block) {
+    return wh_frames_creator_id(l->frames, l->heap->nodes[block].stack_id);
 }
 
 /* Has the list that begins with `first` members of many creators? Only the first creators are told
  * apart: their number matters as long as it is small. */
-static int is_mixed(const struct lists *l, uint32_t first) {
+static bool is_mixed(const struct lists *l, struct member first) {
     uint32_t creators[CREATORS_MIN], count = 0, members = 0;
-    for (uint32_t b = first; b != NONE; b = after(l, b)) {
-        uint32_t i = 0;
-        while (i < count && creators[i] != l->creator[b])
+    for (struct member m = first; m.block != NO_BLOCK; m = after(l, m)) {
+        uint32_t i = 0, creator = creator_of(l, m.block);
+        while (i < count && creators[i] != creator)
             i++;
         if (i == count && count < CREATORS_MIN)
-            creators[count++] = l->creator[b];
+            creators[count++] = creator;
         if (++members >= MEMBERS_MIN && count == CREATORS_MIN)
-            return 1;
+            return true;
+    }
+    return false;
+}
+
+static uint8_t kind_of(const struct lists *l, uint32_t block) {
+    uint32_t creator = creator_of(l, block);
+    return creator < l->kinds ? l->kind[creator] : 0;
+}
+
+/* A list of kinds that registries have is one too: a collector's young objects may be all alike. */
+static bool is_of_known_kinds(const struct lists *l, struct member first) {
+    for (struct member m = first; m.block != NO_BLOCK; m = after(l, m))
+        if (!(kind_of(l, m.block) & 1u << m.is_late))
+            return false;
+    return true;
+}
+
+/* Made for the first registry: most heaps have none. */
+static int make_room(struct lists *l, struct wh_error *error) {
+    uint32_t blocks = l->heap->node_count;
+    if (l->head)
+        return 0;
+    for (uint32_t b = 0; b < blocks; b++) {
+        uint32_t creator = creator_of(l, b);
+        l->kinds = creator >= l->kinds ? creator + 1 : l->kinds;
+    }
+    l->head = malloc(blocks * sizeof *l->head);
+    l->is_late = calloc(blocks, 1);
+    l->kind = calloc(l->kinds, 1);
+    if (!l->head || !l->is_late || !l->kind)
+        return wh_fail(error, WH_ESYSTEM, "no memory for the lists of %u blocks", blocks);
+    memset(l->head, 0xff, blocks * sizeof *l->head);
+    return 0;
+}
+
+/* The list that has m at one of its ends: its first member. A ring of blocks alone has no end. */
+static struct member first_of(const struct lists *l, struct member m) {
+    struct member none = {NO_BLOCK, false}, next = after(l, m), previous = before(l, m);
+    if ((next.block == NO_BLOCK) == (previous.block == NO_BLOCK))
+        return none; /* in the middle, or alone */
+    while (previous.block != NO_BLOCK) {
+        m = previous;
+        previous = before(l, m);
+    }
+    return m;
+}
+
+/* Lists end at a head in a root, so a root refers to one of their ends. */
+static int mark_members(struct lists *l, bool (*is_registry)(const struct lists *, struct member),
+                        struct wh_error *error) {
+    struct wh_edge_walk w = {.edges = &l->heap->edges, .next = wh_edges_of_roots(&l->heap->edges)};
+    while (wh_edge_next(&w)) {
+        struct member m = target(&w.edge), first = {NO_BLOCK, false};
+        if (m.block != NO_BLOCK && (!l->head || l->head[m.block] == NO_HEAD))
+            first = first_of(l, m);
+        if (first.block == NO_BLOCK || !is_registry(l, first))
+            continue;
+        if (make_room(l, error))
+            return error->code;
+        for (m = first; m.block != NO_BLOCK; m = after(l, m)) {
+            l->head[m.block] = (uint32_t)w.index;
+            l->is_late[m.block] = m.is_late;
+            l->kind[creator_of(l, m.block)] |= (uint8_t)(1u << m.is_late);
+        }
     }
     return 0;
 }
 
-/* A list of kinds that registries have is one too: a collector's young objects may be all alike. */
-static int is_of_known_kinds(const struct lists *l, uint32_t first) {
-    for (uint32_t b = first; b != NONE; b = after(l, b))
-        if (!l->is_kind[l->creator[b]])
-            return 0;
-    return 1;
+/* May links of this block lie there? Those of a member lie in one place. */
+static bool has_links_at(const struct lists *l, uint32_t block, bool is_late) {
+    return l->head[block] != NO_HEAD ? l->is_late[block] == is_late
+                                     : (kind_of(l, block) & 1u << is_late) != 0;
 }
 
-/* Lists end at a head in a root, so each has a first member, and a root refers to one of its ends;
- * a ring of blocks alone has none and is left as it is. Returns how many lists are registries. */
-static uint32_t mark_members(struct lists *l, uint32_t blocks,
-                             int (*is_registry)(const struct lists *, uint32_t)) {
-    uint32_t found = 0;
-    for (uint32_t first = 0; first < blocks; first++) {
-        uint32_t before = l->previous[first], last = first;
-        if (l->head[first] != NONE || (before != NONE && after(l, before) == first))
-            continue;
-        while (after(l, last) != NONE)
-            last = after(l, last);
-        uint32_t head = l->root_edge[l->root_edge[first] != NONE ? first : last];
-        if (last == first || head == NONE || !is_registry(l, first))
-            continue;
-        for (uint32_t b = first; b != NONE; b = after(l, b)) {
-            l->head[b] = head;
-            l->is_kind[l->creator[b]] = 1;
-        }
-        found++;
-    }
-    return found;
-}
-
-/* What becomes of an edge: 1 = it is a link to the next member, which the list's head stands for;
- * 0 = it stays, as weak as it is worth. Between two blocks of such kinds a pointer in the first
- * words is a link also where it was left over. */
-static int weaken(const struct lists *l, struct wh_heap_edge *e) {
-    int is_root = (e->from & WH_FROM_ROOT) != 0;
-    if (!is_link(e) || (is_root && l->head[e->to] == NONE))
-        return 0;
-    if (!is_root && (e->from_offset > sizeof(uint64_t) || !l->is_kind[l->creator[e->from]] ||
-                     !l->is_kind[l->creator[e->to]]))
-        return 0;
-    int is_member = !is_root && l->head[e->from] != NONE;
-    int is_back = is_member && e->from_offset && after(l, e->to) == e->from;
+/* What becomes of an edge: true = it is a link to the next member, which the list's head stands
+ * for; false = it stays, as weak as it is worth. Between two blocks of such kinds a pointer in the
+ * place of links is one also where it was left over. */
+static bool weaken(const struct lists *l, struct wh_heap_edge *e) {
+    struct member to = target(e), from = {e->from, e->from_offset >= LATE_BYTES};
+    if (to.block == NO_BLOCK)
+        return false;
+    if (e->from & WH_FROM_ROOT) {
+        if (l->head[to.block] == NO_HEAD || l->is_late[to.block] != to.is_late)
+            return false;
+    } else if (e->from_offset % LATE_BYTES > sizeof(uint64_t) || e->from_offset >= 2 * LATE_BYTES ||
+               !has_links_at(l, from.block, from.is_late) || !has_links_at(l, to.block, to.is_late))
+        return false;
+    bool is_member = !(e->from & WH_FROM_ROOT) && l->head[e->from] != NO_HEAD;
+    bool is_second = is_member && e->from_offset % LATE_BYTES;
+    bool is_back = is_second && is_same(after(l, to), from);
     e->edge_class = is_back ? WH_EDGE_SUSPECT : WH_EDGE_TAGGED;
     e->evidence = WH_EVIDENCE_REGISTRY;
-    return is_member && e->from_offset == 0 && after(l, e->from) == e->to;
+    return is_member && !is_second && is_same(after(l, from), to);
+}
+
+/* A root's own reference to the block as a member. */
+static void note_root_edges(const struct lists *l, uint8_t *has_one) {
+    struct wh_edge_walk w = {.edges = &l->heap->edges, .next = wh_edges_of_roots(&l->heap->edges)};
+    while (wh_edge_next(&w)) {
+        struct member m = target(&w.edge);
+        if (m.block != NO_BLOCK && l->head[m.block] != NO_HEAD && l->is_late[m.block] == m.is_late)
+            has_one[m.block] = 1;
+    }
 }
 
 /* A registry's members are its head's, each for itself: through its neighbours in the list a member
@@ -132,20 +194,26 @@ static int weaken(const struct lists *l, struct wh_heap_edge *e) {
  * the root refers to needs none. */
 static int weaken_all(const struct lists *l, struct wh_heap *heap, struct wh_error *error) {
     struct wh_edges left;
+    uint8_t *has_one = calloc(heap->node_count, 1);
+    if (!has_one)
+        return wh_fail(error, WH_ESYSTEM, "no memory for %u blocks", heap->node_count);
+    note_root_edges(l, has_one);
     int status = wh_edges_open(&left, heap->node_count, NULL, heap->edges.count, error);
     struct wh_edge_walk w = {.edges = &heap->edges};
     while (status == 0 && wh_edge_next(&w))
         if (!weaken(l, &w.edge))
             status = wh_edges_add(&left, &w.edge, error);
     for (uint32_t b = 0; b < heap->node_count && status == 0; b++) {
-        if (l->head[b] == NONE || l->root_edge[b] != NONE)
+        if (l->head[b] == NO_HEAD || has_one[b])
             continue;
         struct wh_heap_edge own = wh_edges_get(&heap->edges, l->head[b]);
         own.to = b;
+        own.to_offset = l->is_late[b] ? LATE_BYTES : 0;
         own.edge_class = WH_EDGE_TAGGED;
         own.evidence = WH_EVIDENCE_REGISTRY;
         status = wh_edges_add(&left, &own, error);
     }
+    free(has_one);
     if (status < 0) {
         wh_edges_release(&left);
         return status;
@@ -158,20 +226,14 @@ static int weaken_all(const struct lists *l, struct wh_heap *heap, struct wh_err
 
 int wh_registry_weaken(struct wh_heap *heap, const struct wh_frames *frames,
                        struct wh_error *error) {
-    struct lists l = {0};
-    int status = open_lists(&l, heap, frames, error);
-    if (status == 0) {
-        find_links(&l, heap);
-        if (mark_members(&l, heap->node_count, is_mixed)) {
-            mark_members(&l, heap->node_count, is_of_known_kinds);
-            status = weaken_all(&l, heap, error);
-        }
-    }
-    free(l.next);
-    free(l.previous);
-    free(l.creator);
-    free(l.root_edge);
+    struct lists l = {.heap = heap, .frames = frames};
+    int status = heap->node_count ? mark_members(&l, is_mixed, error) : 0;
+    if (status == 0 && l.head)
+        status = mark_members(&l, is_of_known_kinds, error);
+    if (status == 0 && l.head)
+        status = weaken_all(&l, heap, error);
     free(l.head);
-    free(l.is_kind);
+    free(l.is_late);
+    free(l.kind);
     return status;
 }

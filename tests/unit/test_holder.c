@@ -161,8 +161,9 @@ static struct collected watched;
 static void *owner;
 
 /* members blocks of the given number of creators in one doubly linked list; the odd ones are
- * referred to by their predecessors' objects too, and the first object by `owner`. */
-static struct hand *make_watched(unsigned members, unsigned creators) {
+ * referred to by their predecessors' objects too, and the first object by `owner`. Every
+ * `late`th has two words in front of its links, 0 = none. */
+static struct hand *make_watched(unsigned members, unsigned creators, unsigned late) {
     static char names[10][32];
     uint32_t stacks[10];
     struct hand *h = calloc(1, sizeof(*h));
@@ -172,7 +173,9 @@ static struct hand *make_watched(unsigned members, unsigned creators) {
         stacks[i] = hand_stack(h, names[i], "objects.c");
     }
     for (unsigned i = 0; i < members; i++) {
-        struct collected *c = hand_new(h, sizeof(*c), stacks[i % creators]);
+        unsigned before = late && i % late == late - 1 ? 16 : 0;
+        char *block = hand_new(h, before + sizeof(struct collected), stacks[i % creators]);
+        struct collected *c = (struct collected *)(void *)(block + before);
         if (first && i % 2)
             last->object = &c->object;
         else if (!first)
@@ -192,7 +195,7 @@ static struct hand *make_watched(unsigned members, unsigned creators) {
 /* A list through objects of many kinds holds only what nothing else refers to. */
 static void a_collectors_list_holds_nothing_that_others_do(void **state) {
     (void)state;
-    struct hand *h = make_watched(80, 9);
+    struct hand *h = make_watched(80, 9, 0);
     struct wh_store *s = hand_save(h);
     assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE root = 'owner'"), 2);
     assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE root = 'watched'"), 78);
@@ -203,10 +206,21 @@ static void a_collectors_list_holds_nothing_that_others_do(void **state) {
     hand_free(h);
 }
 
+/* Also where some objects have more in front of them: their links lie further in. */
+static void a_collectors_list_goes_through_objects_of_all_layouts(void **state) {
+    (void)state;
+    struct hand *h = make_watched(80, 9, 10);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE root = 'owner'"), 2);
+    assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE root = 'watched'"), 78);
+    hand_close(s);
+    hand_free(h);
+}
+
 /* The same list with members of three kinds is the program's, and as strong as it looks. */
 static void a_programs_own_list_holds_its_members(void **state) {
     (void)state;
-    struct hand *h = make_watched(80, 3);
+    struct hand *h = make_watched(80, 3, 0);
     struct wh_store *s = hand_save(h);
     assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE root = 'watched'"), 80);
     assert_int_equal(hand_number(s, "SELECT count(*) FROM reference WHERE evidence = "
@@ -434,6 +448,7 @@ int main(void) {
         cmocka_unit_test(a_container_the_creator_does_not_explain_is_the_keeper),
         cmocka_unit_test(shared_blocks_are_credited_to_nobody),
         cmocka_unit_test(a_collectors_list_holds_nothing_that_others_do),
+        cmocka_unit_test(a_collectors_list_goes_through_objects_of_all_layouts),
         cmocka_unit_test(a_programs_own_list_holds_its_members),
         cmocka_unit_test(a_free_list_holds_only_what_is_free),
         cmocka_unit_test(a_suspect_word_holds_nothing),
