@@ -5,6 +5,8 @@
 
 #define MEMBERS_MIN  64
 #define CREATORS_MIN 8 /* a program's own list has members of one or a few kinds */
+#define SAMPLES      4096u
+#define NEAR         256u /* members that a sample looks at */
 
 /* Where in its block a member has its two links: at the start, or behind two words that some of a
  * collector's objects have in front of them (CPython's managed dictionaries). */
@@ -26,7 +28,8 @@ struct lists {
     uint8_t *kind;    /* per creator: bit 0, some of its members' links are at the start; 1, late */
     uint32_t kinds;
 };
-#define NO_HEAD UINT32_MAX
+#define NO_HEAD  UINT32_MAX
+#define HEADLESS (UINT32_MAX - 1)
 
 static struct member target(const struct wh_heap_edge *e) {
     struct member none = {NO_BLOCK, false};
@@ -72,11 +75,11 @@ static uint32_t creator_of(const struct lists *l, uint32_t block) {
     return wh_frames_creator_id(l->frames, l->heap->nodes[block].stack_id);
 }
 
-/* Has the list that begins with `first` members of many creators? Only the first creators are told
- * apart: their number matters as long as it is small. */
-static bool is_mixed(const struct lists *l, struct member first) {
+/* Has the list members of many creators among the `limit` from `first` on? Only the first creators
+ * are told apart: their number matters as long as it is small. */
+static bool is_mixed_near(const struct lists *l, struct member first, uint32_t limit) {
     uint32_t creators[CREATORS_MIN], count = 0, members = 0;
-    for (struct member m = first; m.block != NO_BLOCK; m = after(l, m)) {
+    for (struct member m = first; m.block != NO_BLOCK && members < limit; m = after(l, m)) {
         uint32_t i = 0, creator = creator_of(l, m.block);
         while (i < count && creators[i] != creator)
             i++;
@@ -88,15 +91,25 @@ static bool is_mixed(const struct lists *l, struct member first) {
     return false;
 }
 
+static bool is_mixed(const struct lists *l, struct member first) {
+    return is_mixed_near(l, first, UINT32_MAX);
+}
+
 static uint8_t kind_of(const struct lists *l, uint32_t block) {
     uint32_t creator = creator_of(l, block);
     return creator < l->kinds ? l->kind[creator] : 0;
 }
 
+/* May links of this block lie there? Those of a member lie in one place. */
+static bool has_links_at(const struct lists *l, uint32_t block, bool is_late) {
+    return l->head[block] != NO_HEAD ? l->is_late[block] == is_late
+                                     : (kind_of(l, block) & 1u << is_late) != 0;
+}
+
 /* A list of kinds that registries have is one too: a collector's young objects may be all alike. */
 static bool is_of_known_kinds(const struct lists *l, struct member first) {
     for (struct member m = first; m.block != NO_BLOCK; m = after(l, m))
-        if (!(kind_of(l, m.block) & 1u << m.is_late))
+        if (!has_links_at(l, m.block, m.is_late))
             return false;
     return true;
 }
@@ -119,16 +132,34 @@ static int make_room(struct lists *l, struct wh_error *error) {
     return 0;
 }
 
+/* The first member of m's list; none if it is a ring. */
+static struct member first_from(const struct lists *l, struct member m) {
+    struct member begin = m, previous;
+    while ((previous = before(l, m)).block != NO_BLOCK) {
+        m = previous;
+        if (is_same(m, begin))
+            return (struct member){NO_BLOCK, false};
+    }
+    return m;
+}
+
 /* The list that has m at one of its ends: its first member. A ring of blocks alone has no end. */
 static struct member first_of(const struct lists *l, struct member m) {
     struct member none = {NO_BLOCK, false}, next = after(l, m), previous = before(l, m);
     if ((next.block == NO_BLOCK) == (previous.block == NO_BLOCK))
         return none; /* in the middle, or alone */
-    while (previous.block != NO_BLOCK) {
-        m = previous;
-        previous = before(l, m);
+    return first_from(l, m);
+}
+
+static int mark(struct lists *l, struct member first, uint32_t head, struct wh_error *error) {
+    if (make_room(l, error))
+        return error->code;
+    for (struct member m = first; m.block != NO_BLOCK; m = after(l, m)) {
+        l->head[m.block] = head;
+        l->is_late[m.block] = m.is_late;
+        l->kind[creator_of(l, m.block)] |= (uint8_t)(1u << m.is_late);
     }
-    return m;
+    return 0;
 }
 
 /* Lists end at a head in a root, so a root refers to one of their ends. */
@@ -141,25 +172,33 @@ static int mark_members(struct lists *l, bool (*is_registry)(const struct lists 
             first = first_of(l, m);
         if (first.block == NO_BLOCK || !is_registry(l, first))
             continue;
-        if (make_room(l, error))
+        if (mark(l, first, (uint32_t)w.index, error))
             return error->code;
-        for (m = first; m.block != NO_BLOCK; m = after(l, m)) {
-            l->head[m.block] = (uint32_t)w.index;
-            l->is_late[m.block] = m.is_late;
-            l->kind[creator_of(l, m.block)] |= (uint8_t)(1u << m.is_late);
-        }
     }
     return 0;
 }
 
-/* May links of this block lie there? Those of a member lie in one place. */
-static bool has_links_at(const struct lists *l, uint32_t block, bool is_late) {
-    return l->head[block] != NO_HEAD ? l->is_late[block] == is_late
-                                     : (kind_of(l, block) & 1u << is_late) != 0;
+/* Lists whose head nobody sees (CPython 3.13 has it at an odd address): a collector's goes through
+ * so many of all blocks that a sample of them meets it. */
+static int mark_headless(struct lists *l, bool mixed, struct wh_error *error) {
+    uint32_t blocks = l->heap->node_count, step = blocks / SAMPLES + 1;
+    for (uint32_t b = 0; b < blocks; b += step)
+        for (unsigned late = 0; late < 2; late++) {
+            struct member m = {b, late != 0};
+            if ((l->head && l->head[b] != NO_HEAD) || after(l, m).block == NO_BLOCK ||
+                (mixed ? !is_mixed_near(l, m, NEAR) : !is_of_known_kinds(l, m)))
+                continue;
+            m = first_from(l, m);
+            if (m.block == NO_BLOCK || (!mixed && !is_of_known_kinds(l, m)))
+                continue;
+            if (mark(l, m, HEADLESS, error))
+                return error->code;
+        }
+    return 0;
 }
 
-/* What becomes of an edge: true = it is a link to the next member, which the list's head stands
- * for; false = it stays, as weak as it is worth. Between two blocks of such kinds a pointer in the
+/* What becomes of an edge: true = it is a link to the next member, for which the list's head stands
+ * in; false = it stays, as weak as it is worth. Between two blocks of such kinds a pointer in the
  * place of links is one also where it was left over. */
 static bool weaken(const struct lists *l, struct wh_heap_edge *e) {
     struct member to = target(e), from = {e->from, e->from_offset >= LATE_BYTES};
@@ -176,7 +215,7 @@ static bool weaken(const struct lists *l, struct wh_heap_edge *e) {
     bool is_back = is_second && is_same(after(l, to), from);
     e->edge_class = is_back ? WH_EDGE_SUSPECT : WH_EDGE_TAGGED;
     e->evidence = WH_EVIDENCE_REGISTRY;
-    return is_member && !is_second && is_same(after(l, from), to);
+    return is_member && !is_second && l->head[e->from] != HEADLESS && is_same(after(l, from), to);
 }
 
 /* A root's own reference to the block as a member. */
@@ -204,7 +243,7 @@ static int weaken_all(const struct lists *l, struct wh_heap *heap, struct wh_err
         if (!weaken(l, &w.edge))
             status = wh_edges_add(&left, &w.edge, error);
     for (uint32_t b = 0; b < heap->node_count && status == 0; b++) {
-        if (l->head[b] == NO_HEAD || has_one[b])
+        if (l->head[b] >= HEADLESS || has_one[b])
             continue;
         struct wh_heap_edge own = wh_edges_get(&heap->edges, l->head[b]);
         own.to = b;
@@ -228,8 +267,12 @@ int wh_registry_weaken(struct wh_heap *heap, const struct wh_frames *frames,
                        struct wh_error *error) {
     struct lists l = {.heap = heap, .frames = frames};
     int status = heap->node_count ? mark_members(&l, is_mixed, error) : 0;
+    if (status == 0)
+        status = mark_headless(&l, true, error);
     if (status == 0 && l.head)
         status = mark_members(&l, is_of_known_kinds, error);
+    if (status == 0 && l.head)
+        status = mark_headless(&l, false, error);
     if (status == 0 && l.head)
         status = weaken_all(&l, heap, error);
     free(l.head);

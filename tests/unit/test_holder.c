@@ -217,6 +217,24 @@ static void a_collectors_list_goes_through_objects_of_all_layouts(void **state) 
     hand_free(h);
 }
 
+/* Where the list's head is not seen, its links are as weak, and still keep what nothing else does.
+ */
+static void a_collectors_list_without_a_head_is_as_weak(void **state) {
+    (void)state;
+    struct hand *h = make_watched(80, 9, 10);
+    h->root[0] = h->root[1];
+    h->root_memory[0] = h->root_memory[1];
+    h->roots = 1;
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT count(*) FROM reference WHERE evidence = "
+                                    "'registry link' AND class = 1"),
+                     79);
+    assert_int_equal(hand_number(s, "SELECT count(*) FROM held WHERE state = 'held'"), 80);
+    assert_int_equal(hand_number(s, "SELECT count(*) FROM held WHERE strength > 1"), 2);
+    hand_close(s);
+    hand_free(h);
+}
+
 /* The same list with members of three kinds is the program's, and as strong as it looks. */
 static void a_programs_own_list_holds_its_members(void **state) {
     (void)state;
@@ -449,6 +467,7 @@ int main(void) {
         cmocka_unit_test(shared_blocks_are_credited_to_nobody),
         cmocka_unit_test(a_collectors_list_holds_nothing_that_others_do),
         cmocka_unit_test(a_collectors_list_goes_through_objects_of_all_layouts),
+        cmocka_unit_test(a_collectors_list_without_a_head_is_as_weak),
         cmocka_unit_test(a_programs_own_list_holds_its_members),
         cmocka_unit_test(a_free_list_holds_only_what_is_free),
         cmocka_unit_test(a_suspect_word_holds_nothing),
