@@ -110,6 +110,12 @@ static uint32_t new_number(struct wh_thread *t, const uint64_t *frame, uint32_t 
     return p->number = t->path_last;
 }
 
+/* Where frame i's bp points, which the caller's sp was computed from. */
+WH_INLINE uint64_t bp_of(const struct wh_shape *s, unsigned i) {
+    uint64_t sp = i + 1 < s->frames ? s->place[i + 1] + 1u : s->end;
+    return sp - WH_RULE_CFA(s->rule[i]) / 8u;
+}
+
 /* Notes the shape and the path of n frames of the tail, those below `count`, if they are ordinary.
  */
 static int learn(struct wh_thread *t, uint32_t count, uint32_t n, uint64_t base_sp) {
@@ -127,11 +133,8 @@ static int learn(struct wh_thread *t, uint32_t count, uint32_t n, uint64_t base_
         s.rule[i] = (uint16_t)f->rule;
         frame[i] = f->ip << 16 | f->rule;
         if (f->rule & WH_RULE_FROM_BP) {
-            uint64_t value = place_of(from, f->bp);
-            if (s.bps == WH_SHAPE_BPS || value > UINT16_MAX)
-                return 0;
-            s.bp[s.bps].place = (uint16_t)bp;
-            s.bp[s.bps++].value = (uint16_t)value;
+            s.bp[s.bps] = (uint16_t)bp;
+            s.bp_of[s.bps++] = (uint8_t)i;
         }
         if (WH_RULE_BP_WORDS(f->rule))
             bp = place_of(from, f[-1].sp) - 1 - WH_RULE_BP_WORDS(f->rule);
@@ -206,8 +209,8 @@ uint32_t wh_excursion_find(struct wh_thread *t, uintptr_t frame) {
         if (WH_UNLIKELY(!p->number))
             goto unknown;
         for (unsigned i = 0; i < s->bps; i++)
-            if (WH_UNLIKELY((s->bp[i].place ? words[s->bp[i].place] : *bp) !=
-                            (uintptr_t)(words + s->bp[i].value)))
+            if (WH_UNLIKELY((s->bp[i] ? words[s->bp[i]] : *bp) !=
+                            (uintptr_t)(words + bp_of(s, s->bp_of[i]))))
                 goto unknown;
         if (s->end_bp)
             bp = words + s->end_bp;

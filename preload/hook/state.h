@@ -103,7 +103,6 @@ struct wh_segment {
 /* How up to seven frames lay on the stack. Places are words from 16 bytes below the leaf's sp on,
  * so that word 1 is the leaf's address; end is the sp of the frame that follows. */
 #define WH_PATH_FRAMES     7u
-#define WH_SHAPE_BPS       4u
 #define WH_SHAPES          512u
 #define WH_EXCURSION_PATHS 3u
 
@@ -112,10 +111,10 @@ struct wh_shape {
     uint16_t place[WH_PATH_FRAMES]; /* of each return address, leaf first */
     uint16_t rule[WH_PATH_FRAMES];  /* of each frame; behind the last the leaf is repeated */
     uint16_t end, end_bp;           /* where the bp lies that belongs to end; 0 = where it was */
+    /* For each frame that is computed from bp: which, and where that bp lies. */
+    uint16_t bp[WH_PATH_FRAMES];
+    uint8_t bp_of[WH_PATH_FRAMES];
     uint8_t frames, bps;
-    struct {
-        uint16_t place, value; /* a bp that a frame was computed from: where it is and points at */
-    } bp[WH_SHAPE_BPS];
 };
 
 /* The code addresses of a shape's frames, with their rules in the low 16 bits, as a number. */
