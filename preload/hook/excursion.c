@@ -190,7 +190,10 @@ uint32_t wh_excursion_find(struct wh_thread *t, uintptr_t frame) {
         t->doubt++;
         return 0;
     }
-    if (WH_UNLIKELY(!known || frame - t->own_stack.low >= t->own_stack.high - t->own_stack.low))
+    if (WH_UNLIKELY(!known ||
+                    t->generation !=
+                        atomic_load_explicit(&wh_process.generation, memory_order_acquire) ||
+                    frame - t->own_stack.low >= t->own_stack.high - t->own_stack.low))
         return 0;
     const struct wh_frame *base = &tail->frame[known - 1];
     struct wh_path_number path[WH_EXCURSION_PATHS];

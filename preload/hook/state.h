@@ -558,7 +558,6 @@ WH_INLINE uint64_t wh_rule_want(uint64_t key, uint32_t generation) {
 
 /* ---- unwind.c -------------------------------------------------------------------------------- */
 
-uint32_t wh_unwind(struct wh_thread *t, uintptr_t frame);     /* node id of the caller of `frame` */
 uint32_t wh_unwind_node(struct wh_thread *t, uint32_t count); /* of the tail's first frames */
 uint32_t wh_tail_verify(const struct wh_tail *tail, uint32_t count); /* how many of them hold */
 
@@ -567,6 +566,13 @@ uint32_t wh_tail_verify(const struct wh_tail *tail, uint32_t count); /* how many
 uint32_t wh_excursion_find(struct wh_thread *t, uintptr_t frame); /* node; 0 = has to be walked */
 void wh_excursion_learn(struct wh_thread *t); /* the tail from its base on, all of which holds */
 void wh_excursion_forget(struct wh_thread *t);
+
+/* The node of the stack from the caller of the hook whose frame is given outwards. */
+uint32_t wh_unwind_slow(struct wh_thread *t, uintptr_t frame, uint32_t node);
+WH_INLINE uint32_t wh_unwind(struct wh_thread *t, uintptr_t frame) {
+    uint32_t node = wh_excursion_find(t, frame);
+    return WH_LIKELY(node && !wh_process.verify) ? node : wh_unwind_slow(t, frame, node);
+}
 
 /* ---- stack_range.c -----------------------------------------------------------------------------
  */

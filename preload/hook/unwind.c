@@ -519,9 +519,9 @@ WH_INLINE enum step walk(struct wh_thread *t, struct walk *w, struct wh_rules *r
 }
 
 /* What is not recognised is walked. */
-static __attribute__((noinline)) uint32_t unwind(struct wh_thread *t, uintptr_t frame,
-                                                 uint32_t generation) {
+static uint32_t unwind(struct wh_thread *t, uintptr_t frame) {
     struct wh_tail *tail = &t->tail;
+    uint32_t generation = atomic_load_explicit(&wh_process.generation, memory_order_acquire);
     struct wh_rules *rules = atomic_load_explicit(&wh_rules_current, memory_order_acquire);
     if (WH_UNLIKELY(t->generation != generation || t->rules != rules))
         forget(t, rules, generation);
@@ -557,11 +557,9 @@ static __attribute__((noinline)) uint32_t unwind(struct wh_thread *t, uintptr_t 
     return node;
 }
 
-uint32_t wh_unwind(struct wh_thread *t, uintptr_t frame) {
-    uint32_t generation = atomic_load_explicit(&wh_process.generation, memory_order_acquire);
-    uint32_t node = WH_LIKELY(t->generation == generation) ? wh_excursion_find(t, frame) : 0;
-    if (WH_UNLIKELY(!node))
-        node = unwind(t, frame, generation);
+uint32_t wh_unwind_slow(struct wh_thread *t, uintptr_t frame, uint32_t node) {
+    if (!node)
+        node = unwind(t, frame);
     if (WH_UNLIKELY(wh_process.verify))
         compare(t, frame, node);
     return node;
