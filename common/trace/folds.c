@@ -141,12 +141,57 @@ int wh_folds_settle(struct wh_folds *f) {
     return 0;
 }
 
-void wh_folds_empty(struct wh_folds *f) {
+uint32_t wh_folds_newest(const struct wh_folds *f, size_t *ret_older) {
+    uint32_t newest = 0;
+    for (uint32_t i = 0; i < f->context_count; i++)
+        newest = f->contexts[i].second > newest ? f->contexts[i].second : newest;
+    *ret_older = 0;
+    for (size_t i = 0; i < f->capacity; i++)
+        *ret_older += f->slots[i].how && f->contexts[f->slots[i].context].second < newest;
+    return newest;
+}
+
+/* Leaves out contexts before a second; numbers[old] is what the others are called then. */
+static void shift_contexts(struct wh_folds *f, uint64_t before, uint32_t *numbers) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < f->context_count; i++) {
+        numbers[i] = count;
+        if (f->contexts[i].second >= before)
+            f->contexts[count++] = f->contexts[i];
+    }
+    f->context_count = count;
+    f->last_context = 0;
+    memset(f->context_slots, 0, 2 * (size_t)f->context_room * sizeof *f->context_slots);
+    for (uint32_t i = 0; i < count; i++)
+        *context_slot(f, &f->contexts[i]) = i + 1;
+}
+
+int wh_folds_remove(struct wh_folds *f, uint64_t before) {
+    size_t left = 0, count = 0;
+    for (size_t i = 0; i < f->capacity; i++)
+        left += f->slots[i].how && f->contexts[f->slots[i].context].second >= before;
+    struct wh_fold *kept = malloc((left + 1) * sizeof *kept);
+    uint32_t *numbers = malloc((f->context_count + 1u) * sizeof *numbers);
+    if (!kept || !numbers) {
+        free(kept);
+        free(numbers);
+        return -1;
+    }
+    for (size_t i = 0; i < f->capacity; i++)
+        if (f->slots[i].how && f->contexts[f->slots[i].context].second >= before)
+            kept[count++] = f->slots[i];
+    if (f->context_count)
+        shift_contexts(f, before, numbers);
     if (f->capacity)
         memset(f->slots, 0, f->capacity * sizeof *f->slots);
-    if (f->context_room)
-        memset(f->context_slots, 0, 2 * (size_t)f->context_room * sizeof *f->context_slots);
-    f->count = f->context_count = f->last_context = f->ahead_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        kept[i].context = numbers[kept[i].context];
+        *slot_of(f->slots, f->capacity, &kept[i]) = kept[i];
+    }
+    f->count = count;
+    free(kept);
+    free(numbers);
+    return 0;
 }
 
 void wh_folds_release(struct wh_folds *f) {

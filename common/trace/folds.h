@@ -49,7 +49,11 @@ struct wh_folds {
 int64_t wh_folds_context(struct wh_folds *f, const struct wh_fold_context *context);
 int wh_folds_add(struct wh_folds *f, const struct wh_fold *one); /* how is not 0; -1 no memory */
 int wh_folds_settle(struct wh_folds *f); /* call before reading the slots; -1 no memory */
-void wh_folds_empty(struct wh_folds *f); /* keeps the table's memory: as many are to come */
+/* The newest second of which there is a sum, and how many sums are older; settled before. */
+uint32_t wh_folds_newest(const struct wh_folds *f, size_t *ret_older);
+/* Removes the sums of births before a second; keeps the table's memory: as many are to come. -1 no
+ * memory, nothing was removed. */
+int wh_folds_remove(struct wh_folds *f, uint64_t before);
 void wh_folds_release(struct wh_folds *f);
 uint8_t wh_size_log2(uint64_t size); /* smallest k with 1 << k >= size; 255 for 0 */
 

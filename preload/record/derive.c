@@ -380,17 +380,21 @@ static int write_rows(struct wh_derive *d, struct wh_births *births, struct wh_e
 
 struct fold_writer {
     const struct wh_folds *folds;
+    uint64_t before; /* only births before this second */
     size_t at;
 };
 
 static int next_fold(void *arg, struct wh_cell *cells) {
     struct fold_writer *w = arg;
-    while (w->at < w->folds->capacity && !w->folds->slots[w->at].how)
+    const struct wh_fold *f, *end = w->folds->slots + w->folds->capacity;
+    const struct wh_fold_context *c;
+    do {
+        f = &w->folds->slots[w->at];
+        if (f == end)
+            return 0;
         w->at++;
-    if (w->at == w->folds->capacity)
-        return 0;
-    const struct wh_fold *f = &w->folds->slots[w->at++];
-    const struct wh_fold_context *c = &w->folds->contexts[f->context];
+        c = &w->folds->contexts[f->context];
+    } while (!f->how || c->second >= w->before);
     bool is_own = f->how & WH_FOLD_OWN, is_of_peak = f->how & WH_FOLD_PEAK;
     wh_cell_int(&cells[0], c->process_id);
     wh_cell_int(&cells[1], f->stack);
@@ -406,17 +410,24 @@ static int next_fold(void *arg, struct wh_cell *cells) {
     return 1;
 }
 
-static int write_folds(struct wh_derive *d, struct wh_error *error) {
-    struct fold_writer w = {.folds = &d->folds};
+/* Sums of the newest second still grow: they are written when all are wanted or nearly all are of
+ * it, since what comes after makes another row. */
+static int write_folds(struct wh_derive *d, bool all, struct wh_error *error) {
+    struct fold_writer w = {.folds = &d->folds, .before = UINT64_MAX};
     if (wh_folds_settle(&d->folds))
         return wh_fail(error, WH_ESYSTEM, "out of memory");
     if (!d->folds.count)
         return 0;
+    size_t older;
+    uint32_t newest = wh_folds_newest(&d->folds, &older);
+    if (!all && older >= d->folds.count / 2)
+        w.before = newest;
     int rc = wh_store_insert(d->store, "folded",
                              "process_id, stack_id, free_stack_id, thread_id, size_class, second,"
                              " objects, bytes, lifetime_ns, peak_objects, peak_bytes",
                              next_fold, &w, error);
-    wh_folds_empty(&d->folds);
+    if (!rc && wh_folds_remove(&d->folds, w.before))
+        rc = wh_fail(error, WH_ESYSTEM, "out of memory");
     return rc;
 }
 
@@ -429,7 +440,7 @@ int wh_derive_flush(struct wh_derive *d, struct wh_error *error) {
     if (d->rows.count >= FLUSH_ROWS)
         rc = write_rows(d, &d->rows, error);
     if (!rc && d->folds.count >= FOLDS_MAX)
-        rc = write_folds(d, error);
+        rc = write_folds(d, false, error);
     return rc;
 }
 
@@ -537,7 +548,7 @@ int wh_derive_finish(struct wh_derive *d, struct wh_error *error) {
     if (!rc)
         rc = write_rows(d, &d->rows, error);
     if (!rc)
-        rc = write_folds(d, error);
+        rc = write_folds(d, true, error);
     wh_folds_release(&d->folds);
     if (!rc)
         rc = wh_store_set_text(d->store, "allocation_rows", rows, error);

@@ -76,9 +76,30 @@ static void every_key_has_its_sum(void **state) {
     struct wh_folds f = {0};
     fill(&f);
     check(&f);
-    wh_folds_empty(&f);
+    assert_int_equal(wh_folds_remove(&f, UINT64_MAX), 0);
     assert_int_equal(f.count, 0);
     fill(&f); /* nothing of before is left */
+    check(&f);
+    wh_folds_release(&f);
+}
+
+/* What is removed by second and added again is where it was, beside what stayed. */
+static void old_seconds_are_removed(void **state) {
+    (void)state;
+    const uint32_t before = 3, first_left = 30 * before;
+    struct wh_folds f = {0};
+    size_t older;
+    fill(&f);
+    assert_int_equal(wh_folds_newest(&f, &older), (CONTEXTS - 1) / 30);
+    assert_int_equal(older, (CONTEXTS - 30) * STACKS);
+    assert_int_equal(wh_folds_remove(&f, before), 0);
+    assert_int_equal(f.count, (CONTEXTS - first_left) * STACKS);
+    assert_int_equal(f.context_count, CONTEXTS - first_left);
+    for (unsigned round = 0; round < ROUNDS; round++)
+        for (uint32_t context = 0; context < first_left; context++)
+            for (uint32_t stack = 0; stack < STACKS; stack++)
+                add(&f, context, stack, stack % CLASSES, how_of(stack));
+    assert_int_equal(wh_folds_settle(&f), 0);
     check(&f);
     wh_folds_release(&f);
 }
@@ -108,6 +129,7 @@ static void size_classes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_has_its_sum),
+        cmocka_unit_test(old_seconds_are_removed),
         cmocka_unit_test(one_stack_counted_in_three_ways),
         cmocka_unit_test(size_classes),
     };
