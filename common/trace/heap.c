@@ -33,24 +33,41 @@ struct column {
 
 #define LOW(bits) (UINT64_MAX >> (64 - (bits)))
 
-#define COLUMN(type, member, bits)                                                                 \
+#define LOAD(type, member)                                                                         \
     static void load_##type##_##member(const void *items, uint64_t count, bool is_first,           \
                                        uint64_t *values) {                                         \
         const struct wh_heap_##type *item = items;                                                 \
         (void)is_first;                                                                            \
         for (uint64_t i = 0; i < count; i++)                                                       \
             values[i] = item[i].member;                                                            \
-    }                                                                                              \
+    }
+
+#define PUT(type, member, bits, place)                                                             \
     static bool put_##type##_##member(void *items, uint64_t first, uint64_t count,                 \
                                       const uint64_t *values) {                                    \
-        struct wh_heap_##type *item = (struct wh_heap_##type *)items + first;                      \
         uint64_t all = 0;                                                                          \
         for (uint64_t i = 0; i < count; i++) {                                                     \
             all |= values[i];                                                                      \
-            item[i].member = values[i] & LOW(bits);                                                \
+            place = values[i] & LOW(bits);                                                         \
         }                                                                                          \
         return (all & ~LOW(bits)) == 0;                                                            \
     }
+
+#define COLUMN(type, member, bits)                                                                 \
+    LOAD(type, member)                                                                             \
+    PUT(type, member, bits, ((struct wh_heap_##type *)items)[first + i].member)
+
+/* Edges of a slice as they are read back, column by column: before all are there none can be kept.
+ */
+struct edge_slice {
+    uint64_t from_offset[WH_HEAP_SLICE], to_offset[WH_HEAP_SLICE], visible[WH_HEAP_SLICE];
+    uint32_t from[WH_HEAP_SLICE], to[WH_HEAP_SLICE];
+    uint8_t edge_class[WH_HEAP_SLICE], evidence[WH_HEAP_SLICE];
+};
+
+#define EDGE_COLUMN(member, bits)                                                                  \
+    LOAD(edge, member)                                                                             \
+    PUT(edge, member, bits, ((struct edge_slice *)items)->member[first + i])
 
 COLUMN(node, address, 48)
 COLUMN(node, size, 64)
@@ -68,11 +85,11 @@ COLUMN(root, tid, 32)
 COLUMN(root, number, 32)
 COLUMN(root, text, 32)
 COLUMN(root, kind, 8)
-COLUMN(edge, from, 32)
-COLUMN(edge, to_offset, 40)
-COLUMN(edge, visible, 40)
-COLUMN(edge, edge_class, 3)
-COLUMN(edge, evidence, 5)
+EDGE_COLUMN(from, 32)
+EDGE_COLUMN(to_offset, 40)
+EDGE_COLUMN(visible, 40)
+EDGE_COLUMN(edge_class, 3)
+EDGE_COLUMN(evidence, 5)
 
 static uint64_t zigzag(uint64_t difference) {
     return difference << 1 ^ (0 - (difference >> 63));
@@ -91,12 +108,13 @@ static void load_edge_to(const void *items, uint64_t count, bool is_first, uint6
 }
 
 static bool put_edge_to(void *items, uint64_t first, uint64_t count, const uint64_t *values) {
-    struct wh_heap_edge *e = (struct wh_heap_edge *)items + first;
+    struct edge_slice *e = items;
     uint64_t all = 0;
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t to = e[i].from & WH_FROM_ROOT ? values[i] : unzigzag(values[i]) + e[i].from;
+        uint32_t from = e->from[first + i];
+        uint64_t to = from & WH_FROM_ROOT ? values[i] : unzigzag(values[i]) + from;
         all |= to;
-        e[i].to = (uint32_t)to;
+        e->to[first + i] = (uint32_t)to;
     }
     return all <= UINT32_MAX;
 }
@@ -113,14 +131,13 @@ static void load_edge_from_offset(const void *items, uint64_t count, bool is_fir
 
 static bool put_edge_from_offset(void *items, uint64_t first, uint64_t count,
                                  const uint64_t *values) {
-    struct wh_heap_edge *e = items;
+    struct edge_slice *e = items;
     uint64_t all = 0;
     for (uint64_t i = first; i < first + count; i++) {
-        bool same = i && e[i - 1].from == e[i].from;
-        uint64_t before = same ? e[i - 1].from_offset : 0,
-                 offset = unzigzag(values[i - first]) + before;
+        bool same = i && e->from[i - 1] == e->from[i];
+        uint64_t offset = unzigzag(values[i - first]) + (same ? e->from_offset[i - 1] : 0);
         all |= offset;
-        e[i].from_offset = offset & WH_OFFSET_MASK;
+        e->from_offset[i] = offset & WH_OFFSET_MASK;
     }
     return all <= WH_OFFSET_MASK;
 }
@@ -426,17 +443,25 @@ static bool unpack_columns(enum wh_heap_part part, const unsigned char *data, si
 
 static int unpack_edges(struct wh_heap *heap, uint64_t count, const unsigned char *data,
                         size_t bytes, struct wh_error *error) {
-    struct wh_heap_edge *edges = malloc(count * sizeof *edges);
+    struct edge_slice *s = malloc(sizeof *s);
     int rc = WH_OK;
-    if (!edges)
+    if (!s)
         return wh_fail(error, WH_ESYSTEM, "out of memory");
-    if (!unpack_columns(WH_HEAP_EDGES, data, bytes, edges, count))
+    if (!unpack_columns(WH_HEAP_EDGES, data, bytes, s, count))
         rc = wh_fail(error, WH_EINPUT, "damaged snapshot: a slice of edges does not decode");
     else if (!heap->edges.items)
         rc = wh_edges_open(&heap->edges, heap->node_count, NULL, heap->room[WH_HEAP_EDGES], error);
-    for (uint64_t i = 0; i < count && rc == WH_OK; i++)
-        rc = wh_edges_add(&heap->edges, &edges[i], error);
-    free(edges);
+    for (uint64_t i = 0; i < count && rc == WH_OK; i++) {
+        struct wh_heap_edge e = {.from = s->from[i],
+                                 .to = s->to[i],
+                                 .from_offset = s->from_offset[i],
+                                 .to_offset = s->to_offset[i],
+                                 .visible = s->visible[i],
+                                 .edge_class = s->edge_class[i],
+                                 .evidence = s->evidence[i]};
+        rc = wh_edges_add(&heap->edges, &e, error);
+    }
+    free(s);
     return rc;
 }
 
@@ -570,20 +595,49 @@ static const char *check_roots(const struct wh_heap *heap) {
     return NULL;
 }
 
-static const char *check_edges(const struct wh_heap *heap) {
-    struct wh_heap_edge before = {0};
-    for (struct wh_edge_walk w = {.edges = &heap->edges}; wh_edge_next(&w); before = w.edge) {
-        const struct wh_heap_edge *e = &w.edge;
-        if (((e->from & WH_FROM_ROOT) && (e->from & ~WH_FROM_ROOT) >= heap->root_count) ||
-            e->to >= heap->node_count)
-            return "an edge from or to nowhere";
+static uint64_t slot_of(const struct wh_edges *edges, uint64_t edge) {
+    const struct wh_edge *e = &edges->items[edge];
+    return e->is_wide ? wh_edges_wide(edges, edge)->from_offset : e->place * UINT64_C(8);
+}
+
+/* Edges [first, end) of one source. */
+static const char *check_slots(const struct wh_heap *heap, uint64_t first, uint64_t end) {
+    uint64_t before = 0;
+    for (uint64_t i = first; i < end; i++) {
+        const struct wh_edge *e = &heap->edges.items[i];
+        uint64_t slot = slot_of(&heap->edges, i);
+        if (e->to >= heap->node_count)
+            return "an edge to nowhere";
         if (e->edge_class > WH_EDGE_TYPED || e->evidence > WH_EVIDENCE_OR_END)
             return "an edge of unknown class";
-        if (w.index && (before.from > e->from ||
-                        (before.from == e->from && before.from_offset > e->from_offset)))
+        if (slot < before)
             return "edges out of order";
+        before = slot;
     }
     return NULL;
+}
+
+/* Those of nodes are in the nodes' order, or could not have been added. */
+static const char *check_edges(const struct wh_heap *heap) {
+    const struct wh_edges *e = &heap->edges;
+    const char *why = NULL;
+    if (e->items && (e->nodes != heap->node_count || e->begun != e->nodes + 1))
+        return "edges that are not complete";
+    uint64_t roots = wh_edges_of_roots(e);
+    for (uint32_t n = 0; n < e->nodes && !why; n++)
+        why = check_slots(heap, e->first[n], e->first[n + 1]);
+    for (uint64_t i = roots, end; i < e->count && !why; i = end) {
+        const uint32_t *root = &e->root[i - roots];
+        end = i + 1;
+        while (end < e->count && root[end - i] == *root)
+            end++;
+        if (*root >= heap->root_count)
+            return "an edge from nowhere";
+        if (i > roots && root[-1] > *root)
+            return "edges out of order";
+        why = check_slots(heap, i, end);
+    }
+    return why;
 }
 
 int wh_heap_check(const struct wh_heap *heap, struct wh_error *error) {

@@ -226,7 +226,7 @@ static void huge_counts_are_refused_before_allocation(void **state) {
     wh_heap_release(&b);
 }
 
-static void check_finds_dangling_references(void **state) {
+static void check_finds_what_dangles_or_is_out_of_order(void **state) {
     (void)state;
     struct wh_heap a = make_heap(20, 4, 10);
     assert_int_equal(wh_heap_check(&a, NULL), WH_OK);
@@ -235,7 +235,16 @@ static void check_finds_dangling_references(void **state) {
     a.edges.items[3].to = 0;
     a.edges.root[0] = a.root_count;
     assert_int_equal(wh_heap_check(&a, NULL), WH_EINPUT);
+    a.edges.root[0] = 1; /* before another one's of the root before it */
+    assert_int_equal(wh_heap_check(&a, NULL), WH_EINPUT);
     a.edges.root[0] = 0;
+    a.edges.items[9].place = 0; /* a slot behind later ones */
+    assert_int_equal(wh_heap_check(&a, NULL), WH_EINPUT);
+    a.edges.items[9].place = 9;
+    assert_int_equal(wh_heap_check(&a, NULL), WH_OK);
+    a.edges.begun--;
+    assert_int_equal(wh_heap_check(&a, NULL), WH_EINPUT);
+    a.edges.begun++;
     a.roots[1].text = a.texts_bytes;
     assert_int_equal(wh_heap_check(&a, NULL), WH_EINPUT);
     a.roots[1].text = 0;
@@ -346,7 +355,7 @@ int main(void) {
         cmocka_unit_test(slice_outside_the_heap_is_refused),
         cmocka_unit_test(cut_or_changed_slices_never_do_harm),
         cmocka_unit_test(huge_counts_are_refused_before_allocation),
-        cmocka_unit_test(check_finds_dangling_references),
+        cmocka_unit_test(check_finds_what_dangles_or_is_out_of_order),
         cmocka_unit_test(an_edge_comes_back_as_it_was_added),
         cmocka_unit_test(a_forgotten_length_takes_no_room),
         cmocka_unit_test(edges_out_of_order_are_refused),
