@@ -56,7 +56,7 @@ static int find_hidden(struct wh_call *call, struct wh_store *store, int64_t sna
     struct wh_holding *h = NULL;
     unsigned char *marks = NULL;
     wh_text_puts(ids, "[");
-    int rc = suppressions->count ? wh_holding_open(store, snapshot, &h, &call->error) : 0;
+    int rc = suppressions->count ? wh_holding_open(store, snapshot, NULL, &h, &call->error) : 0;
     if (!rc && h)
         rc = wh_suppressed_blocks(suppressions, h, &marks, &call->error);
     for (uint32_t b = 0; !rc && h && b < h->graph.blocks; b++) {

@@ -283,7 +283,7 @@ static int run(struct wh_call *call) {
     uint32_t block = 0;
     int rc = wh_call_open_snapshot(call, 0, &store, &snapshot);
     if (!rc)
-        rc = wh_holding_open(store, snapshot, &h, &call->error);
+        rc = wh_holding_open(store, snapshot, NULL, &h, &call->error);
     if (!rc)
         rc = find_block(call, h, &block);
     if (!rc)

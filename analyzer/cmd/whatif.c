@@ -64,7 +64,7 @@ static int ask(struct wh_call *call, struct wh_store *store, int64_t snapshot,
         count++;
     if (!count)
         return wh_fail(&call->error, WH_EUSAGE, "without what? give --drop=HOLDER");
-    int rc = wh_holding_open(store, snapshot, h, &call->error);
+    int rc = wh_holding_open(store, snapshot, NULL, h, &call->error);
     return rc ? rc : wh_whatif(*h, drops, (uint32_t)count, ret, &call->error);
 }
 

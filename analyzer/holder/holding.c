@@ -53,8 +53,24 @@ static int solve(struct wh_holding *h, struct wh_error *error) {
     return status == 0 ? wh_paths_rows(h, error) : status;
 }
 
-int wh_holding_open(struct wh_store *store, int64_t snapshot_id, struct wh_holding **ret,
-                    struct wh_error *error) {
+int wh_naming_open(struct wh_store *store, struct wh_naming *ret, struct wh_error *error) {
+    *ret = (struct wh_naming){0};
+    int status = wh_symbols_open(store, &ret->symbols, error);
+    if (status == 0)
+        status = wh_frames_load(store, &ret->frames, error);
+    if (status < 0)
+        wh_naming_close(ret);
+    return status;
+}
+
+void wh_naming_close(struct wh_naming *naming) {
+    wh_frames_free(naming->frames);
+    wh_symbols_close(naming->symbols);
+    *naming = (struct wh_naming){0};
+}
+
+int wh_holding_open(struct wh_store *store, int64_t snapshot_id, const struct wh_naming *naming,
+                    struct wh_holding **ret, struct wh_error *error) {
     struct wh_holding *h = calloc(1, sizeof(*h));
     if (!h)
         return wh_fail(error, WH_ESYSTEM, "no memory");
@@ -63,12 +79,15 @@ int wh_holding_open(struct wh_store *store, int64_t snapshot_id, struct wh_holdi
     int status = load_row(h, error);
     if (status == 0)
         status = wh_store_get_heap(store, snapshot_id, &h->heap, error);
-    if (status == 0)
-        status = wh_symbols_open(store, &h->symbols, error);
-    if (status == 0)
-        status = wh_frames_load(store, &h->frames, error);
-    if (status == 0)
+    if (status == 0 && !naming) {
+        status = wh_naming_open(store, &h->own, error);
+        naming = &h->own;
+    }
+    if (status == 0) {
+        h->symbols = naming->symbols;
+        h->frames = naming->frames;
         status = solve(h, error);
+    }
     if (status < 0) {
         wh_holding_close(h);
         return status;
@@ -83,8 +102,7 @@ void wh_holding_close(struct wh_holding *h) {
     wh_paths_release(&h->paths);
     wh_graph_release(&h->graph);
     wh_variables_release(&h->variables);
-    wh_frames_free(h->frames);
-    wh_symbols_close(h->symbols);
+    wh_naming_close(&h->own);
     wh_heap_release(&h->heap);
     wh_names_release(&h->texts);
     wh_map_release(&h->shares);

@@ -13,12 +13,22 @@
 #include "analyzer/symbol/symbol.h"
 #include "schema/store.h"
 
+/* The names of a trace. Reading them takes longer than most snapshots: who opens several opens the
+ * names once for all of them. */
+struct wh_naming {
+    struct wh_symbols *symbols;
+    struct wh_frames *frames;
+};
+int wh_naming_open(struct wh_store *store, struct wh_naming *ret, struct wh_error *error);
+void wh_naming_close(struct wh_naming *naming);
+
 struct wh_holding {
     struct wh_store *store;
     int64_t snapshot_id, process_id, at_ns;
     struct wh_heap heap;
-    struct wh_symbols *symbols;
+    struct wh_symbols *symbols; /* own's, or those of the naming that was given */
     struct wh_frames *frames;
+    struct wh_naming own;
     struct wh_names texts;
     struct wh_variables variables;
     struct wh_graph_input input;
@@ -31,9 +41,10 @@ struct wh_holding {
     size_t share_room;
 };
 
-/* snapshot_id: a row of table snapshot. WH_ENOTFOUND: no such snapshot or it has no heap. */
-int wh_holding_open(struct wh_store *store, int64_t snapshot_id, struct wh_holding **ret,
-                    struct wh_error *error);
+/* snapshot_id: a row of table snapshot. naming: outlives the holding; NULL = it opens its own.
+ * WH_ENOTFOUND: no such snapshot or it has no heap. */
+int wh_holding_open(struct wh_store *store, int64_t snapshot_id, const struct wh_naming *naming,
+                    struct wh_holding **ret, struct wh_error *error);
 void wh_holding_close(struct wh_holding *holding); /* NULL allowed */
 
 /* Name of the function that created a block. Never NULL: "?" when unknown. */

@@ -32,13 +32,13 @@ static int is_resolved(struct wh_store *store, int64_t snapshot_id, struct wh_er
     return status;
 }
 
-static int resolve_one(struct wh_store *store, int64_t snapshot_id, enum wh_block_rows block_rows,
-                       struct wh_error *error) {
+static int resolve_one(struct wh_store *store, int64_t snapshot_id, const struct wh_naming *naming,
+                       enum wh_block_rows block_rows, struct wh_error *error) {
     struct wh_holding *h = NULL;
     struct wh_gap gap = {0};
     struct wh_acquirers acquirers = {0};
     uint64_t *visible = NULL;
-    int status = wh_holding_open(store, snapshot_id, &h, error);
+    int status = wh_holding_open(store, snapshot_id, naming, &h, error);
     if (status < 0)
         return status == WH_ENOTFOUND ? 0 : status;
     status = wh_holding_visible(h, &visible, error);
@@ -112,12 +112,16 @@ static int by_id(const void *a, const void *b) {
 
 int wh_holder_resolve_within(struct wh_store *store, uint64_t rows_max, struct wh_error *error) {
     struct waiting *list = NULL;
+    struct wh_naming naming = {0};
     size_t count = 0;
     int status = list_waiting(store, rows_max, &list, &count, error);
     if (count)
         qsort(list, count, sizeof(*list), by_id);
+    if (count && status == 0)
+        status = wh_naming_open(store, &naming, error);
     for (size_t i = 0; i < count && status == 0; i++)
-        status = resolve_one(store, list[i].id, list[i].block_rows, error);
+        status = resolve_one(store, list[i].id, &naming, list[i].block_rows, error);
+    wh_naming_close(&naming);
     free(list);
     return status;
 }
@@ -151,7 +155,7 @@ static int forget(struct wh_store *store, int64_t snapshot_id, struct wh_error *
 
 int wh_holder_complete(struct wh_store *store, int64_t snapshot_id, struct wh_error *error) {
     int status = forget(store, snapshot_id, error);
-    return status < 0 ? status : resolve_one(store, snapshot_id, WH_BLOCK_ROWS_ALL, error);
+    return status < 0 ? status : resolve_one(store, snapshot_id, NULL, WH_BLOCK_ROWS_ALL, error);
 }
 
 int wh_holder_resolve_again(struct wh_store *store, struct wh_error *error) {

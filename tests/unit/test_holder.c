@@ -339,7 +339,7 @@ static void whatif_frees_what_nothing_else_keeps(void **state) {
     struct wh_store *s = hand_save(h);
     const char *drop[] = {"cache"}, *path[] = {"cache.buckets[*]->msg->text"},
                *bad[] = {"no such thing"};
-    assert_int_equal(wh_holding_open(s, 1, &holding, &error), 0);
+    assert_int_equal(wh_holding_open(s, 1, NULL, &holding, &error), 0);
     assert_int_equal(wh_whatif(holding, drop, 1, &w, &error), 0);
     assert_int_equal(w.freed_bytes, 3 * (16 + 24 + 1000));
     assert_int_equal(w.through_bytes, 4 * (16 + 24 + 1000));
@@ -347,7 +347,7 @@ static void whatif_frees_what_nothing_else_keeps(void **state) {
     assert_string_equal(w.kept[0].name, "other_list");
     wh_whatif_release(&w);
     wh_holding_close(holding);
-    assert_int_equal(wh_holding_open(s, 1, &holding, &error), 0);
+    assert_int_equal(wh_holding_open(s, 1, NULL, &holding, &error), 0);
     assert_int_equal(wh_whatif(holding, path, 1, &w, &error), 0);
     assert_int_equal(w.freed_bytes,
                      4 * 1000); /* the references themselves are gone, whoever leads to them */
@@ -367,7 +367,7 @@ static void a_card_shows_concrete_steps(void **state) {
     struct wh_error error = {0};
     uint32_t count;
     struct wh_store *s = hand_save(h);
-    assert_int_equal(wh_holding_open(s, 1, &holding, &error), 0);
+    assert_int_equal(wh_holding_open(s, 1, NULL, &holding, &error), 0);
     uint32_t block = wh_card_find(holding, (uintptr_t)cache.buckets[1]->next->msg->text + 10);
     assert_int_not_equal(block, WH_GRAPH_NONE);
     assert_int_equal(wh_card_paths(holding, block, 3, paths, &count, &error), 0);
