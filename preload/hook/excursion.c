@@ -14,12 +14,12 @@
  * A path has up to seven frames, and an excursion up to three paths. The thread numbers the paths;
  * the node that a path with a number leads to from another node is a segment (intern.c).
  *
- * In a program whose stacks are of too many shapes this is vain, and takes up cache. `doubt`
- * counts: three for a stack that was not recognised against one for one that was; at the limit it
- * is left for the next thousand stacks, except in verify mode. */
+ * In a program whose stacks are of too many shapes this is vain, and takes up cache. `doubt` counts
+ * three for a stack that was not recognised against one for one that was; at the limit all this is
+ * left out for some hundred stacks, and twice as many the next time (never in verify mode). */
 #include "state.h"
 
-enum { DOUBT_MAX = 96, DOUBT_PAUSE = 1024 };
+enum { DOUBT_MAX = 768, PAUSE_MIN = 512, PAUSE_MAX = 16384 };
 
 /* Where an address is, in words from another one on; larger than UINT16_MAX: too far, or none. */
 WH_INLINE uint64_t place_of(uint64_t from, uint64_t address) {
@@ -234,7 +234,11 @@ uint32_t wh_excursion_find(struct wh_thread *t, uintptr_t frame) {
     return node;
 unknown:
     t->doubt += 3;
-    if (t->doubt >= DOUBT_MAX && !wh_process.verify)
-        t->doubt = -DOUBT_PAUSE;
+    if (t->doubt >= DOUBT_MAX && !wh_process.verify) {
+        t->pause = t->pause < PAUSE_MIN   ? PAUSE_MIN
+                   : t->pause < PAUSE_MAX ? 2 * t->pause
+                                          : PAUSE_MAX;
+        t->doubt = -t->pause;
+    }
     return 0;
 }

@@ -146,7 +146,7 @@ struct wh_thread {
     /* A signal handler that interrupts the encoder gets a state, and so a stream, of its own; it is
      * kept for the next one. */
     struct wh_thread *nested, *outer;
-    int32_t doubt;                /* whether shapes are worth a look, see excursion.c */
+    int32_t doubt, pause;         /* whether shapes are worth a look, see excursion.c */
     const struct wh_rules *rules; /* that the indices in tail and segments are of */
     uint32_t generation;          /* of the code when these were made */
     uint32_t segment_mask, segment_misses;
