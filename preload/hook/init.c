@@ -154,6 +154,14 @@ static int is_definition(void *function) {
 #endif
 }
 
+/* The C++ runtime's, at the start, or once a plugin has brought one along. */
+void wh_operators_are_at(uintptr_t operator_new) {
+    const char *runtime = wh_module_path(operator_new);
+    wh_process.operators = wh_module_of(operator_new);
+    wh_process.operators_on_malloc =
+        wh_contains(runtime, "/libstdc++.so") || wh_contains(runtime, "/libc++.so");
+}
+
 /* Who is who among the modules: calls from here mean something. */
 static void place_modules(struct wh_thread *t) {
     struct wh_module_range libc = wh_module_of((uintptr_t)wh_real.fork);
@@ -164,13 +172,10 @@ static void place_modules(struct wh_thread *t) {
     if (wh_process.loader.start == libc.start) /* musl: one file, nothing to tell them apart by */
         wh_process.loader.bytes = 0;
     wh_process.allocator = wh_module_of((uintptr_t)wh_real.malloc);
-    wh_process.operators = wh_module_of((uintptr_t)wh_real._Znwm);
+    wh_operators_are_at((uintptr_t)wh_real._Znwm);
     say_note(t, WH_NOTE_ALLOCATOR, wh_module_path((uintptr_t)wh_real.malloc));
     if (wh_process.allocator.start == libc.start)
         wh_process.allocator.bytes = 0;
-    const char *runtime = wh_module_path((uintptr_t)wh_real._Znwm);
-    wh_process.operators_on_malloc =
-        wh_contains(runtime, "/libstdc++.so") || wh_contains(runtime, "/libc++.so");
     void *first = dlsym(RTLD_DEFAULT, "malloc");
     if (first && !wh_in(&wh_process.self, (uintptr_t)first) && is_definition(first))
         say_note(t, WH_NOTE_UNHOOKED_MODULE, wh_module_path((uintptr_t)first));

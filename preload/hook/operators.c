@@ -19,6 +19,8 @@ static __attribute__((noinline)) void *find(const char *name) {
     uintptr_t outer = wh_tls.guard;
     wh_tls.guard = WH_FRAME | WH_GUARD_OWN;
     void *address = wh_real_operator(name);
+    if (address && !wh_process.operators.bytes)
+        wh_operators_are_at((uintptr_t)address);
     wh_tls.guard = outer;
     return address;
 }

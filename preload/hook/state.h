@@ -316,7 +316,8 @@ WH_INLINE int wh_early_owns(const void *block) {
 
 void wh_start(void);        /* first hook or constructor: resolve, map the session, register */
 void wh_start_forked(void); /* in a child that fork() made, at once */
-void wh_disable(const char *why); /* tracing ends for good, the target runs on */
+void wh_operators_are_at(uintptr_t operator_new); /* what they allocate is counted by them */
+void wh_disable(const char *why);                 /* tracing ends for good, the target runs on */
 /* After a call that was only passed on: was it the tracer's own? Then it is added up, so that the
  * allocator's account and the trace's can be compared to the byte. */
 void wh_passed_slow(int made, size_t size, int freed, uintptr_t caller);
