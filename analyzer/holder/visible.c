@@ -25,7 +25,7 @@ static uint64_t mark(const struct wh_holding *h, uint8_t *state) {
         if (!wh_graph_is_kept(&h->graph, i))
             continue;
         count++;
-        if (!edges->items[i].is_wide || !wh_edges_wide(edges, i)->visible)
+        if (!wh_edges_visible(edges, i))
             state[to] = 2;
         else if (state[to] == 0)
             state[to] = 1;
@@ -40,10 +40,10 @@ static uint64_t collect(const struct wh_holding *h, const uint8_t *state, struct
         uint32_t to = edges->items[i].to;
         if (state[to] != 1 || !wh_graph_is_kept(&h->graph, i))
             continue;
-        const struct wh_edge_wide *e = wh_edges_wide(edges, i);
-        uint64_t size = h->heap.nodes[to].size;
-        uint64_t start = e->to_offset < size ? e->to_offset : size;
-        uint64_t length = e->visible < size - start ? e->visible : size - start;
+        uint64_t size = h->heap.nodes[to].size, start = wh_edges_to_offset(edges, i);
+        start = start < size ? start : size;
+        uint64_t length = wh_edges_visible(edges, i);
+        length = length < size - start ? length : size - start;
         ranges[count++] = (struct range){to, start, start + length};
     }
     return count;

@@ -24,7 +24,7 @@ int wh_edges_open(struct wh_edges *edges, uint32_t nodes, void *memory, uint64_t
 
 void wh_edges_reset(struct wh_edges *edges, uint32_t nodes) {
     edges->nodes = nodes;
-    edges->begun = edges->wide_count = 0;
+    edges->begun = edges->unit_count = 0;
     edges->count = edges->plain_until = 0;
 }
 
@@ -32,7 +32,7 @@ void wh_edges_release(struct wh_edges *edges) {
     free(edges->items);
     free(edges->first);
     free(edges->root);
-    free(edges->wide);
+    free(edges->units);
     free(edges->page);
     *edges = (struct wh_edges){0};
 }
@@ -59,19 +59,38 @@ static void begin_node(struct wh_edges *edges, uint32_t node) {
         edges->first[edges->begun++] = (uint32_t)edges->count;
 }
 
-static bool is_narrow(const struct wh_heap_edge *e) {
-    return !e->to_offset && !e->visible && e->from_offset % 8 == 0 &&
-           e->from_offset / 8 <= WH_PLACE_MAX;
+/* The shortest form. Returns how many of the units it takes; without, *ret_place is complete. */
+static unsigned encode(const struct wh_heap_edge *e, uint32_t *ret_form, uint32_t *ret_place,
+                       uint64_t units[2]) {
+    uint64_t slot = e->from_offset >> 3, target = e->to_offset >> 3;
+    bool is_short = !e->visible && !(e->from_offset & 7);
+    if (is_short && !e->to_offset && slot <= WH_PLACE_MAX) {
+        *ret_form = WH_EDGE_PLAIN;
+        *ret_place = (uint32_t)slot;
+        return 0;
+    }
+    if (is_short && !(e->to_offset & 7) && slot <= WH_NEAR_MAX && target <= WH_NEAR_MAX) {
+        *ret_form = WH_EDGE_NEAR;
+        *ret_place = (uint32_t)(slot | target << WH_NEAR_BITS);
+        return 0;
+    }
+    units[0] = (slot & UINT32_MAX) | e->to_offset << 32;
+    units[1] =
+        e->visible | (e->from_offset & 7) << 40 | (slot >> 32) << 43 | (e->to_offset >> 32) << 48;
+    *ret_form = units[1] ? WH_EDGE_FULL : WH_EDGE_FAR;
+    return units[1] ? 2 : 1;
 }
 
-static bool add_wide(struct wh_edges *edges, const struct wh_heap_edge *e, uint32_t *ret_place) {
-    if (wh_array_reserve(&edges->wide, &edges->wide_room, edges->wide_count + 1ull,
-                         sizeof *edges->wide) < 0)
+/* Of the next edge; *ret_place is where. */
+static bool add_units(struct wh_edges *edges, const uint64_t *units, unsigned count,
+                      uint32_t *ret_place) {
+    if (edges->unit_count > UINT32_MAX - 2 ||
+        wh_array_reserve(&edges->units, &edges->unit_room, edges->unit_count + (size_t)count,
+                         sizeof *edges->units) < 0)
         return false;
-    *ret_place = edges->wide_count - edges->page[edges->count / WH_EDGE_PAGE];
-    edges->wide[edges->wide_count++] =
-        (struct wh_edge_wide){e->from_offset & WH_OFFSET_MASK, e->to_offset & WH_OFFSET_MASK,
-                              e->visible & WH_OFFSET_MASK};
+    *ret_place = edges->unit_count - edges->page[edges->count / WH_EDGE_PAGE];
+    for (unsigned i = 0; i < count; i++)
+        edges->units[edges->unit_count++] = units[i];
     return true;
 }
 
@@ -79,7 +98,7 @@ static bool add_page(struct wh_edges *edges) {
     uint64_t page = edges->count / WH_EDGE_PAGE;
     if (wh_array_reserve(&edges->page, &edges->page_room, page + 1, sizeof *edges->page) < 0)
         return false;
-    edges->page[page] = edges->wide_count;
+    edges->page[page] = edges->unit_count;
     return true;
 }
 
@@ -101,41 +120,44 @@ static void set_plain(struct wh_edges *edges) {
 
 int wh_edges_add_any(struct wh_edges *edges, const struct wh_heap_edge *e, struct wh_error *error) {
     bool is_root = e->from & WH_FROM_ROOT;
-    uint32_t place = (uint32_t)(e->from_offset / 8) & WH_PLACE_MAX;
+    uint32_t form, place = 0;
+    uint64_t units[2];
+    unsigned count = encode(e, &form, &place, units);
     if (is_root ? !edges->first : e->from >= edges->nodes || e->from + 1 < edges->begun)
         return wh_fail(error, WH_EINPUT, "the edges of a snapshot are out of order");
     if (edges->count >= UINT32_MAX)
         return wh_fail(error, WH_EINPUT, "the graph has more than 2^32 edges");
     begin_node(edges, is_root ? edges->nodes : e->from);
-    bool narrow = is_narrow(e);
     if ((edges->count == edges->room && !grow_items(edges, edges->count + 1)) ||
         (edges->count % WH_EDGE_PAGE == 0 && !add_page(edges)) ||
         (is_root && !add_root(edges, e->from & ~WH_FROM_ROOT)) ||
-        (!narrow && !add_wide(edges, e, &place)))
+        (count && !add_units(edges, units, count, &place)))
         return wh_fail(error, WH_ESYSTEM, "no memory for the references of a snapshot");
     edges->items[edges->count++] = (struct wh_edge){.to = e->to,
                                                     .edge_class = e->edge_class & 7u,
                                                     .evidence = e->evidence & 31u,
-                                                    .is_wide = !narrow,
+                                                    .form = form & 3u,
                                                     .place = place & WH_PLACE_MAX};
     set_plain(edges);
     return WH_OK;
 }
 
+static unsigned units_of(const struct wh_edge *e) {
+    return e->form <= WH_EDGE_NEAR ? 0 : e->form == WH_EDGE_FAR ? 1 : 2;
+}
+
 /* Items into one page. */
 static bool append_items(struct wh_edges *edges, const struct wh_edges *part, uint64_t first,
                          uint64_t count) {
-    uint32_t base = edges->page[edges->count / WH_EDGE_PAGE];
     struct wh_edge *to = edges->items + edges->count;
     memcpy(to, part->items + first, count * sizeof *to);
-    for (uint64_t i = 0; part->wide_count && i < count; i++) {
-        if (!to[i].is_wide)
+    for (uint64_t i = 0; part->unit_count && i < count; i++) {
+        uint32_t place;
+        if (!units_of(&to[i]))
             continue;
-        if (wh_array_reserve(&edges->wide, &edges->wide_room, edges->wide_count + 1ull,
-                             sizeof *edges->wide) < 0)
+        if (!add_units(edges, wh_edges_units(part, first + i), units_of(&to[i]), &place))
             return false;
-        edges->wide[edges->wide_count] = *wh_edges_wide(part, first + i);
-        to[i].place = (edges->wide_count++ - base) & WH_PLACE_MAX;
+        to[i].place = place & WH_PLACE_MAX;
     }
     edges->count += count;
     return true;
@@ -161,29 +183,32 @@ int wh_edges_append(struct wh_edges *edges, const struct wh_edges *part, struct 
                   : WH_OK;
 }
 
-/* Entries whose length was forgotten go, the others move together. */
+/* Units of forgotten lengths go, the others move together. */
 static void tighten(struct wh_edges *edges) {
-    uint32_t kept = 0, base = 0;
+    uint32_t kept = 0, base = 0, form, place;
     for (uint64_t i = 0; i < edges->count; i++) {
         struct wh_edge *item = &edges->items[i];
         if (i % WH_EDGE_PAGE == 0) {
             base = edges->page[i / WH_EDGE_PAGE];
             edges->page[i / WH_EDGE_PAGE] = kept;
         }
-        if (!item->is_wide)
+        if (!units_of(item))
             continue;
-        struct wh_edge_wide w = edges->wide[base + item->place];
-        struct wh_heap_edge e = {
-            .from_offset = w.from_offset, .to_offset = w.to_offset, .visible = w.visible};
-        if (is_narrow(&e)) {
-            item->is_wide = 0;
-            item->place = (uint32_t)(w.from_offset / 8) & WH_PLACE_MAX;
-        } else {
-            item->place = (kept - edges->page[i / WH_EDGE_PAGE]) & WH_PLACE_MAX;
-            edges->wide[kept++] = w;
-        }
+        /* Its units are where they were, seen from where its page began. */
+        uint32_t start = edges->page[i / WH_EDGE_PAGE];
+        uint64_t units[2];
+        edges->page[i / WH_EDGE_PAGE] = base;
+        struct wh_heap_edge e = wh_edges_get_of(edges, i, 0);
+        edges->page[i / WH_EDGE_PAGE] = start;
+        unsigned count = encode(&e, &form, &place, units);
+        if (count)
+            place = kept - start;
+        for (unsigned k = 0; k < count; k++)
+            edges->units[kept++] = units[k];
+        item->form = form & 3;
+        item->place = place & WH_PLACE_MAX;
     }
-    edges->wide_count = kept;
+    edges->unit_count = kept;
     edges->is_loose = false;
 }
 
@@ -191,11 +216,11 @@ void wh_edges_finish(struct wh_edges *edges) {
     begin_node(edges, edges->nodes);
     if (edges->is_loose)
         tighten(edges);
-    struct wh_edge_wide *less =
-        edges->wide ? realloc(edges->wide, (edges->wide_count + 1ull) * sizeof *less) : NULL;
+    uint64_t *less =
+        edges->units ? realloc(edges->units, (edges->unit_count + 1ull) * sizeof *less) : NULL;
     if (less) {
-        edges->wide = less;
-        edges->wide_room = edges->wide_count + 1ull;
+        edges->units = less;
+        edges->unit_room = edges->unit_count + 1ull;
     }
     wh_large_trim(edges->items, edges->count * sizeof *edges->items,
                   edges->room * sizeof *edges->items);
@@ -211,17 +236,17 @@ void wh_edges_change(struct wh_edges *edges, uint64_t edge, unsigned edge_class,
 }
 
 void wh_edges_forget_length(struct wh_edges *edges, uint64_t edge) {
-    if (!edges->items[edge].is_wide)
+    if (edges->items[edge].form != WH_EDGE_FULL)
         return;
-    wh_edges_wide(edges, edge)->visible = 0;
+    wh_edges_units(edges, edge)[1] &= ~WH_OFFSET_MASK;
     edges->is_loose = true;
 }
 
 void wh_edges_drop_roots(struct wh_edges *edges) {
     uint64_t first = wh_edges_of_roots(edges);
     for (uint64_t i = first; i < edges->count; i++)
-        if (edges->items[i].is_wide) {
-            edges->wide_count = (uint32_t)(wh_edges_wide(edges, i) - edges->wide);
+        if (units_of(&edges->items[i])) {
+            edges->unit_count = (uint32_t)(wh_edges_units(edges, i) - edges->units);
             break;
         }
     edges->count = first;
@@ -247,17 +272,13 @@ static uint32_t source_of(const struct wh_edges *edges, uint64_t edge) {
 
 struct wh_heap_edge wh_edges_get_of(const struct wh_edges *edges, uint64_t edge, uint32_t from) {
     const struct wh_edge *item = &edges->items[edge];
-    struct wh_heap_edge e = {
-        .from = from, .to = item->to, .edge_class = item->edge_class, .evidence = item->evidence};
-    if (item->is_wide) {
-        const struct wh_edge_wide *w = wh_edges_wide(edges, edge);
-        e.from_offset = w->from_offset;
-        e.to_offset = w->to_offset;
-        e.visible = w->visible;
-    } else {
-        e.from_offset = item->place * UINT64_C(8) & WH_OFFSET_MASK;
-    }
-    return e;
+    return (struct wh_heap_edge){.from = from,
+                                 .to = item->to,
+                                 .from_offset = wh_edges_from_offset(edges, edge),
+                                 .to_offset = wh_edges_to_offset(edges, edge),
+                                 .visible = wh_edges_visible(edges, edge),
+                                 .edge_class = item->edge_class,
+                                 .evidence = item->evidence};
 }
 
 struct wh_heap_edge wh_edges_get(const struct wh_edges *edges, uint64_t edge) {

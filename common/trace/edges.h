@@ -1,8 +1,9 @@
 /* The references of a frozen heap: words that point into a node.
  *
- * There are tens of millions, so they are kept in 8 bytes each: sorted by source, the source needs
- * no mention, and the few that say more than "this slot holds that block's address" have the rest
- * in a table of their own. Others read and write them one by one as struct wh_heap_edge.
+ * There are tens of millions, so they are kept in 8 bytes each, most of them: sorted by source, the
+ * source needs no mention, and those that say more than "this slot holds the address of that block,
+ * or of a place not far in it" have one or two units of 8 bytes more in a table of their own.
+ * Others read and write them one by one as struct wh_heap_edge.
  * Ownership: wh_edges_release() frees the arrays. Context: any. */
 #ifndef WH_TRACE_EDGES_H
 #define WH_TRACE_EDGES_H
@@ -63,23 +64,29 @@ struct wh_heap_edge {
 };
 #define WH_OFFSET_MASK ((UINT64_C(1) << 40) - 1)
 
-/* The same as kept. */
+/* How an edge is kept, by what it has to say. */
+enum wh_edge_form {
+    WH_EDGE_PLAIN, /* the target's first byte; place: the slot, in words */
+    WH_EDGE_NEAR,  /* place: slot and target in words, 11 bits each */
+    WH_EDGE_FAR,   /* place: its unit: slot in words and target in bytes, 32 bits each */
+    WH_EDGE_FULL,  /* place: its two units: everything */
+};
+
 struct wh_edge {
     uint32_t to;
     uint32_t edge_class : 3;
     uint32_t evidence : 5;
-    uint32_t is_wide : 1;
-    uint32_t
-        place : 23; /* where the slot is, in words; wide: which of its page's entries in wide */
+    uint32_t form : 2;
+    uint32_t place : 22; /* of units: counted from the first of the edge's page */
 };
+#define WH_PLACE_MAX ((1u << 22) - 1)
+#define WH_NEAR_BITS 11
+#define WH_NEAR_MAX  ((1u << WH_NEAR_BITS) - 1)
 
-/* What does not fit: an inner target, a length, an odd or a far slot. */
-struct __attribute__((packed, aligned(8))) wh_edge_wide {
-    uint64_t from_offset : 40, to_offset : 40, visible : 40;
-};
+/* The units of WH_EDGE_FULL: the first is FAR's, with what is above its 32 bits in the second:
+ * visible 40 bits, the slot's lowest 3 and highest 5, the target's highest 8. */
 
-#define WH_PLACE_MAX ((1u << 23) - 1)
-#define WH_EDGE_PAGE 65536u /* edges of a page: they find their wide entries from one number */
+#define WH_EDGE_PAGE 65536u /* edges of a page: they find their units from one number */
 
 /* Edges 0..first[nodes]-1 are the nodes', in their order; the others the roots', in any order. */
 struct wh_edges {
@@ -87,14 +94,14 @@ struct wh_edges {
     uint64_t count;
     uint32_t *first; /* per node and one more: its first edge; complete by wh_edges_finish() */
     uint32_t *root;  /* per root edge: index of its root */
-    struct wh_edge_wide *wide;
-    uint32_t *page; /* per page: its first entry in wide */
-    uint32_t nodes, wide_count;
+    uint64_t *units;
+    uint32_t *page; /* per page: its first unit */
+    uint32_t nodes, unit_count;
     uint32_t begun;       /* entries of first that are set */
-    bool is_loose;        /* some of wide need not be there any more */
+    bool is_loose;        /* some units need not be there any more */
     uint64_t room;        /* of items */
     uint64_t plain_until; /* so many are added without a look at room and pages */
-    size_t root_room, wide_room, page_room;
+    size_t root_room, unit_room, page_room;
 };
 
 /* For the edges of so many nodes. memory: malloc'ed for `room` items and theirs from now on; NULL =
@@ -151,8 +158,32 @@ static inline uint32_t wh_edges_count_of(const struct wh_edges *edges, uint32_t 
     return edges->first[node + 1] - edges->first[node];
 }
 
-static inline struct wh_edge_wide *wh_edges_wide(const struct wh_edges *edges, uint64_t edge) {
-    return &edges->wide[edges->page[edge / WH_EDGE_PAGE] + edges->items[edge].place];
+static inline uint64_t *wh_edges_units(const struct wh_edges *edges, uint64_t edge) {
+    return &edges->units[edges->page[edge / WH_EDGE_PAGE] + edges->items[edge].place];
+}
+
+/* Members of one edge: see struct wh_heap_edge. */
+static inline uint64_t wh_edges_from_offset(const struct wh_edges *edges, uint64_t edge) {
+    const struct wh_edge *e = &edges->items[edge];
+    if (e->form <= WH_EDGE_NEAR)
+        return UINT64_C(8) * (e->form == WH_EDGE_NEAR ? e->place & WH_NEAR_MAX : e->place);
+    const uint64_t *unit = wh_edges_units(edges, edge);
+    uint64_t offset = (unit[0] & UINT32_MAX) << 3;
+    return e->form == WH_EDGE_FAR ? offset
+                                  : offset | (unit[1] >> 40 & 7) | (unit[1] >> 43 & 31) << 35;
+}
+
+static inline uint64_t wh_edges_to_offset(const struct wh_edges *edges, uint64_t edge) {
+    const struct wh_edge *e = &edges->items[edge];
+    if (e->form <= WH_EDGE_NEAR)
+        return e->form == WH_EDGE_NEAR ? UINT64_C(8) * (e->place >> WH_NEAR_BITS) : 0;
+    const uint64_t *unit = wh_edges_units(edges, edge);
+    return e->form == WH_EDGE_FAR ? unit[0] >> 32 : unit[0] >> 32 | (unit[1] >> 48 & 255) << 32;
+}
+
+static inline uint64_t wh_edges_visible(const struct wh_edges *edges, uint64_t edge) {
+    return edges->items[edge].form == WH_EDGE_FULL ? wh_edges_units(edges, edge)[1] & WH_OFFSET_MASK
+                                                   : 0;
 }
 
 /* One edge. Its source is searched for, unless the caller has it: from. */

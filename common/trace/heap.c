@@ -595,17 +595,12 @@ static const char *check_roots(const struct wh_heap *heap) {
     return NULL;
 }
 
-static uint64_t slot_of(const struct wh_edges *edges, uint64_t edge) {
-    const struct wh_edge *e = &edges->items[edge];
-    return e->is_wide ? wh_edges_wide(edges, edge)->from_offset : e->place * UINT64_C(8);
-}
-
 /* Edges [first, end) of one source. */
 static const char *check_slots(const struct wh_heap *heap, uint64_t first, uint64_t end) {
     uint64_t before = 0;
     for (uint64_t i = first; i < end; i++) {
         const struct wh_edge *e = &heap->edges.items[i];
-        uint64_t slot = slot_of(&heap->edges, i);
+        uint64_t slot = wh_edges_from_offset(&heap->edges, i);
         if (e->to >= heap->node_count)
             return "an edge to nowhere";
         if (e->edge_class > WH_EDGE_TYPED || e->evidence > WH_EVIDENCE_OR_END)

@@ -59,16 +59,12 @@ static bool is_open_question(const struct wh_edge *e) {
     return e->edge_class == WH_EDGE_INTERIOR;
 }
 
-static uint64_t to_offset(const struct wh_heap *h, uint64_t edge) {
-    return h->edges.items[edge].is_wide ? wh_edges_wide(&h->edges, edge)->to_offset : 0;
-}
-
 /* A tag, or an odd place inside? */
 static bool is_odd(const struct wh_heap *h, uint64_t edge) {
     const struct wh_edge *e = &h->edges.items[edge];
     return (e->edge_class == WH_EDGE_INTERIOR ||
             (e->edge_class == WH_EDGE_TAGGED && e->evidence == WH_EVIDENCE_LOW_TAG)) &&
-           to_offset(h, edge) % 8;
+           wh_edges_to_offset(&h->edges, edge) % 8;
 }
 
 /* What only all edges together can tell. */
@@ -84,7 +80,8 @@ static bool has_creator(const struct wh_heap *h, const struct wh_edge *e) {
 }
 
 static struct offset_key offset_key(const struct wh_heap *h, uint64_t edge) {
-    return (struct offset_key){to_offset(h, edge), h->nodes[h->edges.items[edge].to].stack_id, 0};
+    return (struct offset_key){wh_edges_to_offset(&h->edges, edge),
+                               h->nodes[h->edges.items[edge].to].stack_id, 0};
 }
 
 #define ALL_ODD UINT64_MAX /* as an offset: each odd one */
@@ -129,7 +126,7 @@ static bool look_over(struct wh_extract *x, struct overview *o) {
     for (uint64_t i = 0; i < h->edges.count; i++) {
         const struct wh_edge *e = &items[i];
         bool odd = is_odd(h, i);
-        if (e->is_wide && wh_is_doubtful(x, e->to, e->evidence))
+        if (e->form == WH_EDGE_FULL && wh_is_doubtful(x, e->to, e->evidence))
             wh_edges_forget_length(&h->edges, i);
         if ((!odd && !is_open_question(e)) || !has_creator(h, e))
             continue;
@@ -147,7 +144,7 @@ static bool look_over(struct wh_extract *x, struct overview *o) {
         const struct wh_edge *e = &items[o->odd[i]];
         if (o->started[e->to])
             continue;
-        count_offset(o, e, odd_key(h, e, to_offset(h, o->odd[i])));
+        count_offset(o, e, odd_key(h, e, wh_edges_to_offset(&h->edges, o->odd[i])));
         count_offset(o, e, odd_key(h, e, ALL_ODD));
     }
     return true;
@@ -166,7 +163,8 @@ static bool is_usual(const struct overview *o, const struct wh_heap *h, uint64_t
     if (!o->offsets.slots || (!odd && !is_open_question(e)) || !has_creator(h, e))
         return false;
     if (odd) {
-        uint32_t hits = offset_slot(&o->offsets, odd_key(h, e, to_offset(h, edge)))->hits;
+        uint32_t hits =
+            offset_slot(&o->offsets, odd_key(h, e, wh_edges_to_offset(&h->edges, edge)))->hits;
         return hits >= ODD_HITS_MIN &&
                hits >= offset_slot(&o->offsets, odd_key(h, e, ALL_ODD))->hits / ODD_SHARE;
     }
@@ -192,7 +190,7 @@ static void look_inside(const struct wh_extract *x, uint64_t edge) {
     struct wh_edges *edges = &x->heap->edges;
     const struct wh_edge *e = &edges->items[edge];
     const struct wh_heap_node *n = &x->heap->nodes[e->to];
-    uint64_t offset = to_offset(x->heap, edge);
+    uint64_t offset = wh_edges_to_offset(&x->heap->edges, edge);
     if (e->edge_class == WH_EDGE_SUSPECT) {
         /* A chunk header only if this really is glibc's chunk: its size word says so. */
         uint64_t word = wh_image_word(x->f, n->address - 8);
@@ -209,7 +207,8 @@ static void look_inside(const struct wh_extract *x, uint64_t edge) {
 static bool wants_look(const struct wh_heap *h, uint64_t edge) {
     const struct wh_edge *e = &h->edges.items[edge];
     return (e->edge_class == WH_EDGE_SUSPECT && e->evidence == WH_EVIDENCE_HEADER) ||
-           (is_open_question(e) && to_offset(h, edge) % 8 == 0 && h->nodes[e->to].size >= 16);
+           (is_open_question(e) && wh_edges_to_offset(&h->edges, edge) % 8 == 0 &&
+            h->nodes[e->to].size >= 16);
 }
 
 void wh_classify_all(struct wh_extract *x) {
