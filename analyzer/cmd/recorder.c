@@ -25,10 +25,34 @@ static const struct wh_option options[] = {
 
 static const char *const materialize_words[] = {"auto", "all", "none", NULL};
 
-/* Names now, while the modules are still what was recorded: plain SQL then sees functions. */
+/* Is there a snapshot whose graph takes much memory? Blocks and edges. */
+#define LARGE_GRAPH "300000"
+static bool has_large_snapshot(struct wh_store *store) {
+    struct wh_query *q;
+    bool is_large = false;
+    if (wh_query_open(store,
+                      "SELECT 1 FROM snapshot_chunk WHERE part IN (0, 2) GROUP BY snapshot_id"
+                      " HAVING sum(count) > " LARGE_GRAPH " LIMIT 1",
+                      &q, NULL) == 0) {
+        is_large = wh_query_step(q, NULL) == 1;
+        wh_query_close(q);
+    }
+    return is_large;
+}
+
+/* Names now, while the modules are still what was recorded: plain SQL then sees functions. What is
+ * read of their files for the stacks serves the holders, too; but it takes 30 MB beside those of a
+ * large graph. */
 static int resolve(struct wh_store *store, struct wh_error *error) {
-    int rc = wh_symbol_resolve(store, error);
-    return rc ? rc : wh_holder_resolve(store, error);
+    struct wh_symbols *symbols = NULL;
+    int rc = has_large_snapshot(store) ? wh_symbol_resolve(store, error)
+                                       : wh_symbols_open(store, &symbols, error);
+    if (!rc && symbols)
+        rc = wh_symbol_resolve_with(store, symbols, error);
+    if (!rc)
+        rc = wh_holder_resolve_with(store, symbols, error);
+    wh_symbols_close(symbols);
+    return rc;
 }
 
 /* What is wrong is said by the process that waits for us. */

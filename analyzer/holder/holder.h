@@ -14,6 +14,11 @@
  */
 int wh_holder_resolve(struct wh_store *store, struct wh_error *error);
 
+/* The same with the trace's modules, where they are open already; NULL = opened for this. */
+struct wh_symbols;
+int wh_holder_resolve_with(struct wh_store *store, struct wh_symbols *symbols,
+                           struct wh_error *error);
+
 /* The same with another limit for the rows of held and reference together that snapshots get which
  * are not the last one of their process. */
 int wh_holder_resolve_within(struct wh_store *store, uint64_t rows_max, struct wh_error *error);

@@ -53,9 +53,10 @@ static int solve(struct wh_holding *h, struct wh_error *error) {
     return status == 0 ? wh_paths_rows(h, error) : status;
 }
 
-int wh_naming_open(struct wh_store *store, struct wh_naming *ret, struct wh_error *error) {
-    *ret = (struct wh_naming){0};
-    int status = wh_symbols_open(store, &ret->symbols, error);
+int wh_naming_open(struct wh_store *store, struct wh_symbols *symbols, struct wh_naming *ret,
+                   struct wh_error *error) {
+    *ret = (struct wh_naming){.symbols = symbols ? wh_symbols_share(symbols) : NULL};
+    int status = symbols ? 0 : wh_symbols_open(store, &ret->symbols, error);
     if (status == 0)
         status = wh_frames_load(store, &ret->frames, error);
     if (status < 0)
@@ -80,7 +81,7 @@ int wh_holding_open(struct wh_store *store, int64_t snapshot_id, const struct wh
     if (status == 0)
         status = wh_store_get_heap(store, snapshot_id, &h->heap, error);
     if (status == 0 && !naming) {
-        status = wh_naming_open(store, &h->own, error);
+        status = wh_naming_open(store, NULL, &h->own, error);
         naming = &h->own;
     }
     if (status == 0) {

@@ -19,7 +19,9 @@ struct wh_naming {
     struct wh_symbols *symbols;
     struct wh_frames *frames;
 };
-int wh_naming_open(struct wh_store *store, struct wh_naming *ret, struct wh_error *error);
+/* symbols NULL = it opens its own. */
+int wh_naming_open(struct wh_store *store, struct wh_symbols *symbols, struct wh_naming *ret,
+                   struct wh_error *error);
 void wh_naming_close(struct wh_naming *naming);
 
 struct wh_holding {

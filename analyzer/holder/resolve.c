@@ -110,7 +110,8 @@ static int by_id(const void *a, const void *b) {
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-int wh_holder_resolve_within(struct wh_store *store, uint64_t rows_max, struct wh_error *error) {
+static int resolve_all(struct wh_store *store, uint64_t rows_max, struct wh_symbols *symbols,
+                       struct wh_error *error) {
     struct waiting *list = NULL;
     struct wh_naming naming = {0};
     size_t count = 0;
@@ -118,7 +119,7 @@ int wh_holder_resolve_within(struct wh_store *store, uint64_t rows_max, struct w
     if (count)
         qsort(list, count, sizeof(*list), by_id);
     if (count && status == 0)
-        status = wh_naming_open(store, &naming, error);
+        status = wh_naming_open(store, symbols, &naming, error);
     for (size_t i = 0; i < count && status == 0; i++)
         status = resolve_one(store, list[i].id, &naming, list[i].block_rows, error);
     wh_naming_close(&naming);
@@ -126,8 +127,17 @@ int wh_holder_resolve_within(struct wh_store *store, uint64_t rows_max, struct w
     return status;
 }
 
+int wh_holder_resolve_within(struct wh_store *store, uint64_t rows_max, struct wh_error *error) {
+    return resolve_all(store, rows_max, NULL, error);
+}
+
+int wh_holder_resolve_with(struct wh_store *store, struct wh_symbols *symbols,
+                           struct wh_error *error) {
+    return resolve_all(store, OPTIONAL_ROWS_MAX, symbols, error);
+}
+
 int wh_holder_resolve(struct wh_store *store, struct wh_error *error) {
-    return wh_holder_resolve_within(store, OPTIONAL_ROWS_MAX, error);
+    return resolve_all(store, OPTIONAL_ROWS_MAX, NULL, error);
 }
 
 /* Drops what was concluded about one snapshot. */

@@ -537,8 +537,9 @@ static int take_stacks(struct resolver *r, const uint32_t *ids, size_t count) {
 }
 
 /* ids NULL = the stacks in use. */
-static int resolve_store(struct wh_store *store, bool again, const uint32_t *ids, size_t count,
-                         struct wh_error *error) {
+/* symbols NULL = opened for this. */
+static int resolve_store(struct wh_store *store, struct wh_symbols *symbols, bool again,
+                         const uint32_t *ids, size_t count, struct wh_error *error) {
     struct resolver r = {.store = store, .error = error, .wants_all = ids == NULL};
     int rc = wh_store_begin(store, error);
     if (rc)
@@ -554,7 +555,9 @@ static int resolve_store(struct wh_store *store, bool again, const uint32_t *ids
         rc = read_nodes(&r);
     if (!rc)
         rc = ids ? take_stacks(&r, ids, count) : read_stacks(&r);
-    if (!rc)
+    if (!rc && symbols)
+        r.symbols = wh_symbols_share(symbols);
+    else if (!rc)
         rc = wh_symbols_open(store, &r.symbols, error);
     if (!rc)
         rc = resolve(&r);
@@ -566,14 +569,19 @@ static int resolve_store(struct wh_store *store, bool again, const uint32_t *ids
 }
 
 int wh_symbol_resolve(struct wh_store *store, struct wh_error *error) {
-    return resolve_store(store, false, NULL, 0, error);
+    return resolve_store(store, NULL, false, NULL, 0, error);
+}
+
+int wh_symbol_resolve_with(struct wh_store *store, struct wh_symbols *symbols,
+                           struct wh_error *error) {
+    return resolve_store(store, symbols, false, NULL, 0, error);
 }
 
 int wh_symbol_resolve_stacks(struct wh_store *store, const uint32_t *stack_ids, size_t count,
                              struct wh_error *error) {
-    return count ? resolve_store(store, false, stack_ids, count, error) : 0;
+    return count ? resolve_store(store, NULL, false, stack_ids, count, error) : 0;
 }
 
 int wh_symbol_resolve_again(struct wh_store *store, struct wh_error *error) {
-    return resolve_store(store, true, NULL, 0, error);
+    return resolve_store(store, NULL, true, NULL, 0, error);
 }

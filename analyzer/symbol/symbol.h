@@ -33,6 +33,12 @@ int wh_symbol_resolve(struct wh_store *store, struct wh_error *error);
 int wh_symbol_resolve_stacks(struct wh_store *store, const uint32_t *stack_ids, size_t count,
                              struct wh_error *error);
 
+struct wh_symbols;
+/* As wh_symbol_resolve() with modules that are open: what is read of their files serves others too.
+ */
+int wh_symbol_resolve_with(struct wh_store *store, struct wh_symbols *symbols,
+                           struct wh_error *error);
+
 /* As wh_symbol_resolve after dropping what was resolved: for new patterns or files that came back.
  */
 int wh_symbol_resolve_again(struct wh_store *store, struct wh_error *error);
@@ -40,11 +46,11 @@ int wh_symbol_resolve_again(struct wh_store *store, struct wh_error *error);
 /* --- the modules of a trace --------------------------------------------------------------------
  */
 
-struct wh_symbols;
-
 /* Reads table module. Files are opened when first asked for, once per build-id (else path). */
 int wh_symbols_open(struct wh_store *store, struct wh_symbols **ret_symbols,
                     struct wh_error *error);
+/* Another user, who closes it too. */
+struct wh_symbols *wh_symbols_share(struct wh_symbols *symbols);
 void wh_symbols_close(struct wh_symbols *s); /* frees all modules, texts and types; NULL allowed */
 
 /* A row of table module. */

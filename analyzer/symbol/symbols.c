@@ -12,7 +12,7 @@
 #include "schema/store.h"
 
 void wh_symbols_close(struct wh_symbols *s) {
-    if (!s)
+    if (!s || --s->references)
         return;
     for (size_t i = 0; i < s->module_count; i++)
         wh_module_free(s->modules[i]);
@@ -20,6 +20,11 @@ void wh_symbols_close(struct wh_symbols *s) {
     free(s->rows);
     wh_texts_release(&s->texts);
     free(s);
+}
+
+struct wh_symbols *wh_symbols_share(struct wh_symbols *s) {
+    s->references++;
+    return s;
 }
 
 static int row_compare(const void *a, const void *b) {
@@ -79,6 +84,7 @@ int wh_symbols_open(struct wh_store *store, struct wh_symbols **ret_symbols,
     *ret_symbols = NULL;
     if (!s)
         return wh_fail(error, WH_ESYSTEM, "no memory for the module table");
+    s->references = 1;
     int rc = wh_query_open(
         store,
         "SELECT id, process_id, path, build_id, start_address, end_address, load_bias, load_ns, "

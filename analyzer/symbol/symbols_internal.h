@@ -14,6 +14,7 @@ struct row {
 };
 
 struct wh_symbols {
+    unsigned references;
     struct row *rows; /* by process, start */
     size_t row_count;
     struct wh_module **modules;
