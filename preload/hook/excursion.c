@@ -11,8 +11,9 @@
  * a proof as meeting a remembered frame is, and the base and what lies above it are checked in the
  * same way.
  *
- * A path has up to seven frames, and an excursion up to three paths. The thread numbers the paths;
- * the node that a path with a number leads to from another node is a segment (intern.c).
+ * A path has up to seven frames, and an excursion up to three paths. The thread numbers the paths,
+ * and remembers which node one leads to from another node, in a line for four: the same few paths
+ * are met from many nodes.
  *
  * In a program whose stacks are of too many shapes this is vain, and takes up cache. `doubt` counts
  * three for a stack that was not recognised against one for one that was; at the limit all this is
@@ -69,14 +70,35 @@ WH_INLINE uint32_t number_of(struct wh_thread *t, const uint64_t *frame, uint32_
     return WH_LIKELY(number != 0) ? number : number_beside(t, p, frame, frames);
 }
 
-static struct wh_path segment_of(uint32_t number) {
-    return (struct wh_path){{number, (uint64_t)1 << 63, 0}}; /* a bit that no path of indices has */
+WH_INLINE struct wh_link *links_of(struct wh_thread *t, uint64_t key) {
+    return &t->links[key * 0x9e3779b97f4a7c15ull >> 40 & t->link_mask & ~(WH_LINK_WAYS - 1)];
+}
+
+WH_INLINE uint64_t link_key(uint32_t base, uint32_t number) {
+    return (uint64_t)number << 32 | base;
+}
+
+static void put_link(struct wh_thread *t, uint32_t base, uint32_t number, uint32_t node) {
+    if (++t->link_misses == 4 * WH_LINKS_SMALL) {
+        if (!t->links_large)
+            t->links_large = wh_memory_take(WH_LINKS_LARGE * sizeof *t->links_large);
+        if (t->links_large) {
+            t->links = t->links_large;
+            t->link_mask = WH_LINKS_LARGE - 1;
+        }
+    }
+    struct wh_link *set = links_of(t, link_key(base, number));
+    for (uint32_t i = WH_LINK_WAYS - 1; i; i--)
+        set[i] = set[i - 1];
+    set[0] = (struct wh_link){link_key(base, number), node, 0};
 }
 
 void wh_excursion_forget(struct wh_thread *t) {
     if (!t->paths) {
         t->paths = t->paths_small;
         t->path_mask = WH_PATHS_SMALL - 1;
+        t->links = t->links_small;
+        t->link_mask = WH_LINKS_SMALL - 1;
     }
     t->tail.known = 0;
     t->doubt = 0;
@@ -84,6 +106,8 @@ void wh_excursion_forget(struct wh_thread *t) {
         return;
     for (uint32_t i = 0; i <= t->path_mask; i++)
         t->paths[i].number = 0;
+    for (uint32_t i = 0; i <= t->link_mask; i++)
+        t->links[i].key = 0;
     for (uint32_t i = 0; i < WH_SHAPES; i++)
         t->shapes[i].key = 0;
 }
@@ -160,6 +184,10 @@ void wh_excursion_learn(struct wh_thread *t) {
         base + WH_EXCURSION_PATHS * WH_PATH_FRAMES > wh_process.depth_max ||
         !wh_unwind_node(t, base))
         return;
+    if (t->path_last > UINT32_MAX - WH_EXCURSION_PATHS) { /* numbers are not given out twice */
+        wh_excursion_forget(t);
+        t->path_last = 0;
+    }
     tail->known = base;
     for (uint32_t count = tail->count, n; count > base; count -= n) {
         n = count - base > WH_PATH_FRAMES ? WH_PATH_FRAMES : count - base;
@@ -171,15 +199,19 @@ void wh_excursion_learn(struct wh_thread *t) {
 /* The node that a path leads to from another one. */
 WH_INLINE uint32_t follow(struct wh_thread *t, uint32_t base, uint32_t number,
                           const uint64_t *frame, uint32_t frames) {
-    struct wh_path path = segment_of(number);
-    uint32_t node = wh_segment_find(t, &path, base);
+    uint64_t key = link_key(base, number);
+    const struct wh_link *set = links_of(t, key);
+    uint32_t node = 0;
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < WH_LINK_WAYS; i++)
+        node = set[i].key == key ? set[i].node : node;
     if (WH_LIKELY(node != 0))
         return node;
     node = base;
     for (uint32_t i = frames; i && node; i--)
         node = wh_intern(t, node, frame[i - 1] >> 16);
     if (node)
-        wh_segment_put(t, &path, base, node);
+        put_link(t, base, number, node);
     return node;
 }
 

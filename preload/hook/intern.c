@@ -166,36 +166,47 @@ static void enlarge(struct wh_thread *t) {
     t->segment_mask = WH_SEGMENTS_LARGE - 1;
 }
 
+static struct wh_segment *set_of(struct wh_thread *t, const struct wh_path *path, uint32_t base) {
+    const uint64_t *w = path->words;
+    unsigned __int128 product = (unsigned __int128)(w[0] ^ 0x9e3779b97f4a7c15ull) *
+                                (w[1] ^ (uint64_t)base << 32 ^ 0xd6e8feb86659fd93ull);
+    uint64_t x = (uint64_t)(product >> 64) ^ (uint64_t)product ^ w[2] * 0xa0761d6478bd642full;
+    x ^= x >> 32;
+    return &t->segments[x & t->segment_mask & ~1u];
+}
+
 static struct wh_segment *beside(struct wh_thread *t, const struct wh_segment *set) {
     return t->segments + ((uint32_t)(set - t->segments) ^ 2);
 }
 
-void wh_segment_put(struct wh_thread *t, const struct wh_path *path, uint32_t base, uint32_t node) {
-    if (++t->segment_misses == 8 * WH_SEGMENTS_SMALL)
-        enlarge(t);
-    struct wh_segment *set = wh_segment_set(t, path, base);
-    beside(t, set)[1] = set[1];
-    set[1] = set[0];
-    set[0] = (struct wh_segment){*path, base, node};
+WH_INLINE uint32_t id_at(const struct wh_segment *s, const struct wh_path *path, uint32_t base) {
+    return ((s->path.words[0] ^ path->words[0]) | (s->path.words[1] ^ path->words[1]) |
+            (s->path.words[2] ^ path->words[2]) | (s->base ^ base))
+               ? 0
+               : s->id;
 }
 
-uint32_t wh_segment_beside(struct wh_thread *t, const struct wh_path *path, uint32_t base) {
-    const struct wh_segment *next = beside(t, wh_segment_set(t, path, base));
-    uint32_t node = wh_segment_id(&next[0], path, base);
-    return node ? node : wh_segment_id(&next[1], path, base);
+static uint32_t id_in(const struct wh_segment *set, const struct wh_path *path, uint32_t base) {
+    uint32_t id = id_at(&set[0], path, base);
+    return WH_LIKELY(id != 0) ? id : id_at(&set[1], path, base);
 }
 
 uint32_t wh_segment_get(struct wh_thread *t, const struct wh_path *path, uint32_t base,
                         uint32_t from, uint32_t to) {
     const struct wh_tail *tail = &t->tail;
-    uint32_t node = wh_segment_find(t, path, base);
-    if (WH_LIKELY(node != 0))
+    struct wh_segment *set = set_of(t, path, base);
+    uint32_t node = id_in(set, path, base);
+    if (WH_LIKELY(node != 0) || (node = id_in(beside(t, set), path, base)))
         return node;
     node = base;
     for (uint32_t i = from; i < to && (node || i == from); i++)
         if (!wh_frame_is_own(&tail->frame[i]))
             node = wh_intern(t, node, tail->frame[i].ip);
-    wh_segment_put(t, path, base, node);
+    beside(t, set)[1] = set[1];
+    set[1] = set[0];
+    set[0] = (struct wh_segment){*path, base, node};
+    if (++t->segment_misses == 8 * WH_SEGMENTS_SMALL)
+        enlarge(t);
     return node;
 }
 

@@ -125,6 +125,16 @@ struct wh_path_number {
     uint64_t frame[WH_PATH_FRAMES];
     uint32_t frames, number; /* number 0 = empty */
 };
+
+/* Which node a path leads to from another one. Four are a cache line, and looked at together. */
+#define WH_LINKS_SMALL 256u
+#define WH_LINKS_LARGE 16384u
+#define WH_LINK_WAYS   4u
+
+struct wh_link {
+    uint64_t key; /* the path's number, and in the low half the node that it begins at; 0 = empty */
+    uint32_t node, unused;
+};
 _Static_assert(sizeof(struct wh_shape) == 64 && sizeof(struct wh_path_number) == 64, "lines");
 
 struct wh_thread {
@@ -152,11 +162,12 @@ struct wh_thread {
     uint32_t segment_mask, segment_misses;
     struct wh_segment *segments;
     struct wh_segment *segments_large; /* NULL until needed */
-    uint32_t path_mask, path_last;
-    struct wh_path_number *paths;
-    struct wh_path_number *paths_large; /* NULL until needed */
+    uint32_t path_mask, path_last, link_mask, link_misses;
+    struct wh_path_number *paths, *paths_large; /* _large: NULL until needed */
+    struct wh_link *links, *links_large;
     _Alignas(64) struct wh_segment segments_small[WH_SEGMENTS_SMALL];
     struct wh_path_number paths_small[WH_PATHS_SMALL];
+    struct wh_link links_small[WH_LINKS_SMALL];
     struct wh_shape shapes[WH_SHAPES];
     struct wh_tail tail;
     struct wh_frame fresh[WH_WALK_MAX]; /* leaf first */
@@ -432,8 +443,6 @@ uint32_t wh_intern_frames(struct wh_thread *t, uint32_t base, uint32_t from, uin
 /* The node of the tail's frames [from, to), which `path` stands for, called from base's path. */
 uint32_t wh_segment_get(struct wh_thread *t, const struct wh_path *path, uint32_t base,
                         uint32_t from, uint32_t to);
-uint32_t wh_segment_beside(struct wh_thread *t, const struct wh_path *path, uint32_t base);
-void wh_segment_put(struct wh_thread *t, const struct wh_path *path, uint32_t base, uint32_t node);
 void wh_intern_forget(struct wh_thread *t); /* empties the thread's segments */
 uint32_t wh_intern_count(void);             /* ids handed out so far, + 1 */
 /* Does a node's path have these code addresses, leaf first, but for our own? */
@@ -445,33 +454,6 @@ WH_INLINE struct wh_path wh_path_of(const uint32_t index[WH_SEGMENT_FRAMES]) {
         path.words[i] = (uint64_t)index[0] | (uint64_t)index[1] << WH_INDEX_BITS |
                         (uint64_t)index[2] << 2 * WH_INDEX_BITS;
     return path;
-}
-
-WH_INLINE struct wh_segment *wh_segment_set(struct wh_thread *t, const struct wh_path *path,
-                                            uint32_t base) {
-    const uint64_t *w = path->words;
-    unsigned __int128 product = (unsigned __int128)(w[0] ^ 0x9e3779b97f4a7c15ull) *
-                                (w[1] ^ (uint64_t)base << 32 ^ 0xd6e8feb86659fd93ull);
-    uint64_t x = (uint64_t)(product >> 64) ^ (uint64_t)product ^ w[2] * 0xa0761d6478bd642full;
-    x ^= x >> 32;
-    return &t->segments[x & t->segment_mask & ~1u];
-}
-
-WH_INLINE uint32_t wh_segment_id(const struct wh_segment *s, const struct wh_path *path,
-                                 uint32_t base) {
-    return ((s->path.words[0] ^ path->words[0]) | (s->path.words[1] ^ path->words[1]) |
-            (s->path.words[2] ^ path->words[2]) | (s->base ^ base))
-               ? 0
-               : s->id;
-}
-
-/* The node that a path leads to from base; 0 = not in the thread's cache. */
-WH_INLINE uint32_t wh_segment_find(struct wh_thread *t, const struct wh_path *path, uint32_t base) {
-    const struct wh_segment *set = wh_segment_set(t, path, base);
-    uint32_t id = wh_segment_id(&set[0], path, base);
-    if (WH_UNLIKELY(!id))
-        id = wh_segment_id(&set[1], path, base);
-    return WH_LIKELY(id != 0) ? id : wh_segment_beside(t, path, base);
 }
 
 /* ---- cfi.c: rules from .eh_frame --------------------------------------------------------------
