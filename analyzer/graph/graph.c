@@ -1,6 +1,6 @@
 /* wh_graph_solve(): the stages in order. The one hard thing is memory: what a stage does not need
  * any more is freed before the next one allocates, and the heap's own edges serve as adjacency, so
- * that 40 bytes a block beside it are enough. */
+ * that 50 bytes a block beside it are enough. */
 #include "analyzer/graph/graph_internal.h"
 
 #include <stdbool.h>

@@ -102,7 +102,7 @@ struct wh_graph {
     struct wh_share_sum *sums; /* per variable */
 };
 
-/* Solves the graph. Needs about 55 bytes a block beside the heap while it runs, at 2.5 edges each.
+/* Solves the graph. Needs up to 50 bytes a block beside the heap while it runs.
  * WH_ESYSTEM: no memory; WH_EINPUT: an index out of range. *ret is released by wh_graph_release(),
  * on error it is empty. */
 int wh_graph_solve(const struct wh_graph_input *input, struct wh_graph *ret,

@@ -283,7 +283,8 @@ static void an_edge_comes_back_as_it_was_added(void **state) {
                                      .to = count,
                                      .from_offset = offsets[i % N] & WH_OFFSET_MASK,
                                      .to_offset = k % 3 == 0 ? 0 : offsets[k] & WH_OFFSET_MASK,
-                                     .visible = k % 5 ? 0 : offsets[(i + k) % N] & WH_OFFSET_MASK,
+                                     .visible =
+                                         k % 4 != 3 ? 0 : offsets[(i + k) % N] & WH_OFFSET_MASK,
                                      .edge_class = k % 6 & 7,
                                      .evidence = 31 - (i & 15)};
             assert_int_equal(wh_edges_add(&edges, &e, NULL), WH_OK);
