@@ -536,8 +536,7 @@ static int take_stacks(struct resolver *r, const uint32_t *ids, size_t count) {
     return rc;
 }
 
-/* ids NULL = the stacks in use. */
-/* symbols NULL = opened for this. */
+/* ids NULL = the stacks in use; symbols NULL = opened for this. */
 static int resolve_store(struct wh_store *store, struct wh_symbols *symbols, bool again,
                          const uint32_t *ids, size_t count, struct wh_error *error) {
     struct resolver r = {.store = store, .error = error, .wants_all = ids == NULL};

@@ -16,9 +16,9 @@
 
 #define WH_UID_BUCKETS 1024u
 
-/* A module as long as it is mapped, and after: children inherit the mapped ones. */
 struct wh_snap; /* a snapshot from its moment to its rows: moment.h */
 
+/* A module as long as it is mapped, and after: children inherit the mapped ones. */
 struct wh_mapped {
     uint32_t id;
     bool is_mapped;
