@@ -106,7 +106,7 @@ static struct wh_heap scan(void) {
     struct wh_snapshot_job job = {.pid = target, .slot = &slot};
     struct wh_snapshot_figures figures;
     struct wh_frozen *frozen;
-    struct wh_heap heap;
+    struct wh_heap heap = {0};
     struct wh_error error;
     struct wh_heap_node *live = malloc(sizeof board->blocks);
     memcpy(live, board->blocks, sizeof board->blocks);
