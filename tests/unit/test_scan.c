@@ -64,6 +64,7 @@ enum {
     B_HEADER,
     B_NO_CHUNK,
     B_SHARED,
+    B_STATE,
     B_STRING1,               /* six strings behind headers of three bytes */
     B_NODE1 = B_STRING1 + 6, /* six nodes with and without a tag */
     B_ROW1 = B_NODE1 + 6,    /* six blocks without a gap */
@@ -100,6 +101,7 @@ static struct {
 } pair;
 static void *list_head, *cookie_holder, *table_holder;
 static char *volatile next_chunk, *volatile no_chunk; /* else never stored */
+static char *volatile the_state;
 static __thread void *tls_holder;
 
 /* Blocks come from a mapping of their own, so that the test does not depend on an allocator. */
@@ -253,6 +255,8 @@ static void lay_out(void) {
     next_chunk = p + 96;
     p = take(B_NO_CHUNK, 104, 32);
     no_chunk = p + 96;
+    the_state = (char *)take(B_STATE, 104, 32) + 8;
+    memcpy(p, &(char *){the_state}, sizeof p);
     p = mmap(NULL, 3 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     board->blocks[B_SHARED] = (struct wh_heap_node){.address = (uintptr_t)p & WH_ADDRESS_MASK,
                                                     .size = 3 << 20,
@@ -551,6 +555,12 @@ static void intrusive_list_is_reasoned_by_its_offset(void **state) {
     assert_int_equal(edge_to(B_LIST2)->from_offset, 40);
 }
 
+static void only_child_behind_a_header_is_reasoned(void **state) {
+    (void)state;
+    assert_held_at(B_STATE, (const void *)&the_state, WH_ROOT_GLOBAL, WH_EDGE_REASONED);
+    assert_held_at(B_NO_CHUNK, (const void *)&no_chunk, WH_ROOT_GLOBAL, WH_EDGE_INTERIOR);
+}
+
 static void array_cookie_is_a_reason(void **state) {
     (void)state;
     assert_held_at(B_COOKIE, &cookie_holder, WH_ROOT_GLOBAL, WH_EDGE_REASONED);
@@ -603,6 +613,7 @@ int main(void) {
         cmocka_unit_test(next_chunks_header_is_no_reference),
         cmocka_unit_test(what_the_copy_does_not_show_is_said),
         cmocka_unit_test(intrusive_list_is_reasoned_by_its_offset),
+        cmocka_unit_test(only_child_behind_a_header_is_reasoned),
         cmocka_unit_test(array_cookie_is_a_reason),
         cmocka_unit_test(mapping_is_a_node_and_holds),
         cmocka_unit_test(stack_of_an_ended_thread_holds_nothing),

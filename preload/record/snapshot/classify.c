@@ -23,6 +23,7 @@ struct offset_key {
 struct offset_count {
     struct offset_key key;
     uint32_t hits, last_node;
+    bool is_repeated; /* more than one reference hits the same block there */
 };
 
 struct offset_table {
@@ -97,7 +98,7 @@ static void count_offset(struct overview *o, const struct wh_edge *e, struct off
         return;
     struct offset_count *slot = offset_slot(&o->offsets, key);
     if (slot->hits == 0) {
-        *slot = (struct offset_count){key, 1, e->to};
+        *slot = (struct offset_count){.key = key, .hits = 1, .last_node = e->to};
         if (++o->offsets.used * 2 > o->offsets.mask && !offset_grow(&o->offsets)) {
             free(o->offsets.slots); /* no memory: no offset is consistent */
             o->offsets.slots = NULL;
@@ -105,6 +106,8 @@ static void count_offset(struct overview *o, const struct wh_edge *e, struct off
     } else if (slot->last_node != e->to) {
         slot->hits++;
         slot->last_node = e->to;
+    } else {
+        slot->is_repeated = true;
     }
 }
 
@@ -156,7 +159,15 @@ static void release(struct overview *o) {
     free(o->odd);
 }
 
-/* Offsets that many blocks of one creator are hit at: container_of, wrapper headers. */
+/* A variable that lives as long as the program: nobody leaves an address there by accident. */
+static bool is_of_global(const struct wh_heap *h, uint64_t edge) {
+    uint64_t roots = wh_edges_of_roots(&h->edges);
+    return edge >= roots && h->roots[h->edges.root[edge - roots]].kind == WH_ROOT_GLOBAL;
+}
+
+/* Offsets that many blocks of one creator are hit at: container_of, wrapper headers. Of an only
+ * child, the one that a global variable names and another reference as well: Lua's state behind
+ * its extra space, a singleton behind a header. */
 static bool is_usual(const struct overview *o, const struct wh_heap *h, uint64_t edge) {
     const struct wh_edge *e = &h->edges.items[edge];
     bool odd = is_odd(h, edge);
@@ -168,7 +179,8 @@ static bool is_usual(const struct overview *o, const struct wh_heap *h, uint64_t
         return hits >= ODD_HITS_MIN &&
                hits >= offset_slot(&o->offsets, odd_key(h, e, ALL_ODD))->hits / ODD_SHARE;
     }
-    return offset_slot(&o->offsets, offset_key(h, edge))->hits >= OFFSET_HITS_MIN;
+    const struct offset_count *slot = offset_slot(&o->offsets, offset_key(h, edge));
+    return slot->hits >= OFFSET_HITS_MIN || (slot->is_repeated && is_of_global(h, edge));
 }
 
 /* A word that could be a vtable's address: in a module, not in memory that is written all the time.
