@@ -66,8 +66,8 @@ lint_layers() {
         preload/hook/*) layer=hook allowed='wire' ;;
         schema/*) layer=schema allowed='wire|base|trace|schema' ;;
         preload/record/*) layer=record allowed='wire|base|trace|schema|record' ;;
-        analyzer/cmd/*) layer=cmd allowed='wire|base|trace|schema|record|analyzer|symbol|graph|holder|report|check' ;;
-        analyzer/*) layer=analyzer allowed='wire|base|trace|schema|analyzer|symbol|graph|holder|report|check' ;;
+        analyzer/cmd/*) layer=cmd allowed='wire|base|trace|schema|record|analyzer|symbol|graph|holder|report|check|export' ;;
+        analyzer/*) layer=analyzer allowed='wire|base|trace|schema|analyzer|symbol|graph|holder|report|check|export' ;;
         *) continue ;;
         esac
         while IFS= read -r include; do
