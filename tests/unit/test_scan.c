@@ -256,7 +256,7 @@ static void lay_out(void) {
     p = take(B_NO_CHUNK, 104, 32);
     no_chunk = p + 96;
     the_state = (char *)take(B_STATE, 104, 32) + 8;
-    memcpy(p, &(char *){the_state}, sizeof p);
+    memcpy(p, &(uintptr_t){(uintptr_t)the_state}, sizeof(uintptr_t));
     p = mmap(NULL, 3 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     board->blocks[B_SHARED] = (struct wh_heap_node){.address = (uintptr_t)p & WH_ADDRESS_MASK,
                                                     .size = 3 << 20,
