@@ -40,14 +40,13 @@ void wh_edges_release(struct wh_edges *edges) {
 /* --- adding
  * ------------------------------------------------------------------------------------------ */
 
+/* Moved page by page, not copied: twice as much memory would be the most that a snapshot takes. */
 static bool grow_items(struct wh_edges *edges, uint64_t needed) {
     uint64_t room = edges->room + edges->room / 2;
     room = room < needed ? needed : room;
-    struct wh_edge *more = wh_large_alloc(room * sizeof *more);
+    struct wh_edge *more = realloc(edges->items, room * sizeof *more);
     if (!more)
         return false;
-    memcpy(more, edges->items, edges->count * sizeof *more);
-    free(edges->items);
     edges->items = more;
     edges->room = room;
     return true;

@@ -278,7 +278,7 @@ static void scan_roots(struct scanner *s) {
  * those of all shares before it are, so that nobody can tell how many threads there were --- */
 
 #define SHARE_NODES 65536u       /* at most, a multiple of 64: see wh_extract.refers */
-#define SHARE_BYTES (8ull << 20) /* of memory, about */
+#define SHARE_BYTES (2ull << 20) /* of memory, about: no more edges than there is room for */
 #define THREADS_MAX 4
 #define EDGES_ROOM  (4 * SHARE_NODES)
 
