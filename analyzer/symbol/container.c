@@ -182,23 +182,27 @@ static void fill_unique(struct wh_type *t) {
  * ------------------------------------------------------------------------------------------------
  */
 
-/* Offset of the first pointer in t; false = none. */
-static bool find_pointer(const struct wh_type *t, uint64_t base, int *budget,
-                         uint64_t *ret_offset) {
+#define BTREE_SLOTS 11u /* of a node of alloc::collections::btree, B = 6 */
+
+/* The first pointer in t and its offset; NULL = none. */
+static const struct wh_type *find_pointer(const struct wh_type *t, uint64_t base, int *budget,
+                                          uint64_t *ret_offset) {
     if (--*budget < 0) /* a broken type that contains itself */
-        return false;
+        return NULL;
     if (t->kind == WH_TYPE_POINTER) {
         *ret_offset = base;
-        return true;
+        return t;
     }
-    if (t->kind != WH_TYPE_STRUCT)
-        return false;
+    if (t->kind != WH_TYPE_STRUCT && t->kind != WH_TYPE_UNION)
+        return NULL;
     wh_type_fill(t);
     for (size_t i = 0; i < t->member_count; i++) {
-        if (find_pointer(t->members[i].type, base + t->members[i].offset, budget, ret_offset))
-            return true;
+        const struct wh_type *found =
+            find_pointer(t->members[i].type, base + t->members[i].offset, budget, ret_offset);
+        if (found)
+            return found;
     }
-    return false;
+    return NULL;
 }
 
 static void fill_rust_elements(struct wh_type *t, const struct wh_type *element, unsigned flags) {
@@ -220,8 +224,50 @@ static void fill_raw_table(struct wh_type *t) {
     fill_rust_elements(t, wh_type_argument(t, 0), ELEMENTS | WHOLE);
 }
 
-/* &str, &[T], Box<[T]>: {data_ptr, length}. */
+static bool add_slots(struct wh_type *node, const struct wh_type *leaf, const char *from,
+                      const char *name, const struct wh_type *value) {
+    for (size_t i = 0; i < leaf->member_count; i++)
+        if (strcmp(leaf->members[i].name, from) == 0) {
+            for (uint64_t k = 0; k < BTREE_SLOTS; k++)
+                if (!wh_type_make_member(node, name, leaf->members[i].offset + k * value->size,
+                                         value))
+                    return false;
+            return true;
+        }
+    return false;
+}
+
+/* Pointers are said to be to a LeafNode; an InternalNode is one with the edges behind it, and the
+ * size of the block tells which it is. */
+static void fill_btree_map(struct wh_type *t) {
+    uint64_t offset;
+    int budget = 256;
+    const struct wh_type *pointer = find_pointer(t, 0, &budget, &offset);
+    const struct wh_type *leaf = pointer ? wh_type_pointee(pointer) : NULL;
+    const struct wh_type *key = wh_type_argument(t, 0), *value = wh_type_argument(t, 1);
+    if (!leaf || !key || !value)
+        return;
+    wh_type_fill(leaf);
+    struct wh_type *kinds[2];
+    for (unsigned i = 0; i < 2; i++) {
+        kinds[i] = wh_type_make(t->module, WH_TYPE_STRUCT, "btree::Node",
+                                leaf->size + i * 8 * (BTREE_SLOTS + 1));
+        if (!kinds[i] || !add_slots(kinds[i], leaf, "keys", "[*].0", key) ||
+            !add_slots(kinds[i], leaf, "vals", "[*].1", value))
+            return;
+    }
+    t->member_count = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        for (uint64_t k = 0; k <= BTREE_SLOTS; k++)
+            add_pointer(kinds[1], "", leaf->size + 8 * k, kinds[i], LINK);
+        add_pointer(t, "", offset, kinds[i], LINK);
+    }
+}
+
+/* &str, &[T], Box<[T]>: {data_ptr, length}; Box<dyn T>: {pointer, vtable}. */
 static void fill_slice(struct wh_type *t) {
+    if (t->member_count && strcmp(t->members[0].name, "pointer") == 0)
+        t->members[0].name = "";
     if (!t->member_count || strcmp(t->members[0].name, "data_ptr") != 0 ||
         t->members[0].type->kind != WH_TYPE_POINTER)
         return;
@@ -290,6 +336,10 @@ static const struct container {
     {"std::weak_ptr", fill_shared},
     {"std::unique_ptr", fill_unique},
     {"alloc::vec::Vec", fill_vec},
+    {"alloc::collections::vec_deque::VecDeque", fill_vec},
+    {"alloc::collections::binary_heap::BinaryHeap", fill_transparent},
+    {"alloc::collections::btree::map::BTreeMap", fill_btree_map},
+    {"alloc::collections::btree::set::BTreeSet", fill_transparent},
     {"alloc::string::String", fill_transparent},
     {"alloc::boxed::Box", fill_slice},
     {"alloc::rc::Rc", fill_transparent},
@@ -302,7 +352,18 @@ static const struct container {
     {"core::cell::UnsafeCell", fill_transparent},
     {"core::cell::RefCell", fill_transparent},
     {"core::cell::Cell", fill_transparent},
+    {"core::cell::once::OnceCell", fill_transparent},
+    {"core::mem::maybe_uninit::MaybeUninit", fill_transparent},
+    {"core::mem::manually_drop::ManuallyDrop", fill_transparent},
+    {"core::mem::maybe_dangling::MaybeDangling", fill_transparent},
     {"core::option::Option", fill_transparent},
+    {"std::sync::lazy_lock::LazyLock", fill_transparent},
+    {"std::sync::lazy_lock::Data", fill_transparent},
+    {"std::sync::mutex::Mutex", fill_transparent},
+    {"std::sync::once_lock::OnceLock", fill_transparent},
+    {"std::sync::poison::mutex::Mutex", fill_transparent},
+    {"std::sync::poison::rwlock::RwLock", fill_transparent},
+    {"std::sync::rwlock::RwLock", fill_transparent},
     {"std::collections::hash::map::HashMap", fill_transparent},
     {"std::collections::hash::set::HashSet", fill_transparent},
     {"hashbrown::map::HashMap", fill_transparent},
@@ -325,7 +386,7 @@ static bool is_closed(const char *arguments) {
 }
 
 void wh_type_fill_container(struct wh_type *t) {
-    if (!t->plain || t->kind != WH_TYPE_STRUCT)
+    if (!t->plain || (t->kind != WH_TYPE_STRUCT && t->kind != WH_TYPE_UNION))
         return;
     if (t->plain[0] == '&') {
         fill_slice(t);

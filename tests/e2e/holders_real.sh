@@ -78,6 +78,43 @@ else
     echo "left out: rustc"
 fi
 
+# What a service has: caches behind locks and cells made on first use, queues, ordered maps, callbacks.
+if command -v rustc >/dev/null && cat >"$TMP/service.rs" <<'RS' && rustc -g -O "$TMP/service.rs" -o "$TMP/service" 2>"$TMP/rustc"; then
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, RwLock};
+struct Session { user: String, body: Arc<Vec<u8>> }
+static CACHE: OnceLock<Mutex<HashMap<u64, Session>>> = OnceLock::new();
+static ORDER: RwLock<BTreeMap<u64, Box<[u8]>>> = RwLock::new(BTreeMap::new());
+static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+static LOG: LazyLock<Mutex<Vec<String>>> = LazyLock::new(|| Mutex::new(Vec::new()));
+static QUEUE: Mutex<VecDeque<Box<Session>>> = Mutex::new(VecDeque::new());
+static CALLS: Mutex<Vec<Box<dyn Fn() -> usize + Send>>> = Mutex::new(Vec::new());
+#[inline(never)] fn parse(i: u64) -> Session { Session { user: format!("user {}", i), body: Arc::new(vec![i as u8; 4096]) } }
+fn main() {
+    for i in 0..300 {
+        CACHE.get_or_init(|| Mutex::new(HashMap::new())).lock().unwrap().insert(i, parse(i));
+        ORDER.write().unwrap().insert(i, vec![0u8; 512].into_boxed_slice());
+        SEEN.lock().unwrap().insert(format!("{:0>100}", i));
+        LOG.lock().unwrap().push(format!("{:0>700}", i));
+        QUEUE.lock().unwrap().push_back(Box::new(parse(i)));
+        let captured = [i; 30];
+        CALLS.lock().unwrap().push(Box::new(move || captured.iter().sum::<u64>() as usize));
+    }
+    let user = CACHE.get().unwrap().lock().unwrap()[&7].user.len();
+    std::process::exit((user + CALLS.lock().unwrap()[3]() == 0) as i32);
+}
+RS
+    # Spare room at the end of an array keeps what was there before: old references, unless glibc writes over it.
+    MALLOC_PERTURB_=165 record "$TMP/service.db" "$TMP/service"
+    for path in 'CACHE[*].1.body:600' 'CACHE[*].1.user:300' 'QUEUE[*]:300' 'QUEUE[*]->body:600' 'ORDER[*].1:300' \
+        'SEEN[*].0:300' 'LOG[*]:300' 'CALLS[*]:300'; do
+        check_eq "${path##*:}" "$(q "$TMP/service.db" "SELECT sum(objects) FROM gap WHERE holder = 'service::${path%:*}'")" \
+            "${path%:*}: $(q "$TMP/service.db" "SELECT holder, objects FROM gap ORDER BY bytes DESC LIMIT 20")"
+    done
+else
+    echo "left out: rustc"
+fi
+
 # Without any symbols a thread-local table is one holder a module, not one a word.
 if command -v strip >/dev/null && command -v gcc >/dev/null; then
     cat >"$TMP/table.c" <<'C'
