@@ -1,150 +1,50 @@
-/* Stack nodes: (parent node, return address) -> id, one table for the process, insert-only and
- * lock-free.
+/* Stack nodes: (parent node, code address) -> id, one table for the process.
  *
- *   node(id) lies in segment s = log2(id + 4096) - 12: segments double, so ids never move
- *   table    open addressing over ids; a table that is two thirds full is rebuilt four times larger
+ * A node is a word, its parent and a number for the address, so that it takes no more than 8 bytes
+ * and its slot (numbers.c): a large program has half a million.
  *
  * A node's record is published in the inserting thread's stream *before* the id can be found here,
  * so no event can refer to an id that the recorder has not got (event.h). Two threads that insert
- * the same node at once, or insert while the table is rebuilt, may get two ids for it: the recorder
- * does not mind. The table survives fork as private memory; a forked child goes on where its parent
- * stood. */
+ * the same node at once may get two ids for it: the recorder does not mind. A forked child goes on
+ * where its parent stood. */
 #include "state.h"
 
-enum { SEGMENT_FIRST = 4096, SEGMENTS = 13, PROBES = 64 }; /* 2^12 .. 2^24: 33 M nodes */
-
-struct node {
-    uint64_t ip; /* its high 16 bits: incarnation of the code there (modules.c) */
-    uint32_t parent, hash;
-};
-
-struct table {
-    uint32_t mask;
-    _Atomic uint32_t slots[];
-};
-
-static _Atomic(struct node *) segments[SEGMENTS];
-static _Atomic(struct table *) current;
-static _Atomic uint32_t next_id = 1;
-static _Atomic uint32_t growing;
-
-static uint32_t hash_of(uint32_t parent, uint64_t ip) {
-    uint64_t x = (ip ^ (uint64_t)parent << 29) * 0x9e3779b97f4a7c15ull;
-    return (uint32_t)((x ^ x >> 32) >> 16);
-}
-
-static struct node *node_of(uint32_t id, int make) {
-    uint32_t biased = id + SEGMENT_FIRST;
-    unsigned s = 31u - (unsigned)__builtin_clz(biased) - 12u;
-    if (s >= SEGMENTS)
-        return NULL;
-    struct node *segment = atomic_load_explicit(&segments[s], memory_order_acquire);
-    if (!segment && make) {
-        struct node *fresh = wh_memory_take(((size_t)SEGMENT_FIRST << s) * sizeof *fresh);
-        if (!fresh)
-            return NULL;
-        if (atomic_compare_exchange_strong(&segments[s], &segment, fresh))
-            segment = fresh;
-    }
-    return segment ? segment + (biased - ((uint32_t)SEGMENT_FIRST << s)) : NULL;
-}
-
-static struct table *make_table(uint32_t slots) {
-    struct table *t = wh_memory_take(sizeof *t + slots * sizeof t->slots[0]);
-    if (t)
-        t->mask = slots - 1;
-    return t;
-}
+static struct wh_numbers nodes; /* of parent << 32 | site */
+static struct wh_numbers sites; /* of code addresses; their high 16 bits: incarnation (modules.c) */
 
 int wh_intern_init(void) {
-    if (atomic_load(&current))
-        return 1;
-    struct table *t = make_table(4096);
-    atomic_store(&current, t);
-    return t != NULL;
+    return wh_numbers_init(&nodes) && wh_numbers_init(&sites);
+}
+
+void wh_intern_forked(void) {
+    wh_numbers_forked(&nodes);
+    wh_numbers_forked(&sites);
 }
 
 uint32_t wh_intern_count(void) {
-    return atomic_load(&next_id);
+    return atomic_load(&nodes.last) + 1;
 }
 
-/* The id in `t`, or 0 with *ret_slot = where it would go (NULL: too many probes). */
-static uint32_t find(struct table *t, uint32_t parent, uint64_t ip, uint32_t hash,
-                     _Atomic uint32_t **ret_slot) {
-    *ret_slot = NULL;
-    for (uint32_t i = 0; i < PROBES; i++) {
-        _Atomic uint32_t *slot = &t->slots[(hash + i) & t->mask];
-        uint32_t id = atomic_load_explicit(slot, memory_order_acquire);
-        if (!id) {
-            *ret_slot = slot;
-            return 0;
-        }
-        struct node *n = node_of(id, 0);
-        if (n && n->hash == hash && n->ip == ip && n->parent == parent)
-            return id;
-    }
-    return 0;
-}
-
-/* Another thread may have been growing it in the parent; the child has no such thread. */
-void wh_intern_forked(void) {
-    atomic_store(&growing, 0);
-}
-
-/* Rebuilds the table four times larger. One thread does it, the others go on with the old one. */
-static void grow(struct table *old) {
-    uint32_t expected = 0;
-    if (!atomic_compare_exchange_strong(&growing, &expected, 1))
-        return;
-    struct table *t = atomic_load(&current) == old ? make_table((old->mask + 1) * 4) : NULL;
-    if (t) {
-        uint32_t slots = old->mask + 1;
-        for (uint32_t i = 0; i < slots; i++) {
-            uint32_t id = atomic_load_explicit(&old->slots[i], memory_order_acquire);
-            struct node *n = id ? node_of(id, 0) : NULL;
-            for (uint32_t k = n ? n->hash : 0; n; k++)
-                if (!atomic_load_explicit(&t->slots[k & t->mask], memory_order_relaxed)) {
-                    atomic_store_explicit(&t->slots[k & t->mask], id, memory_order_relaxed);
-                    break;
-                }
-        }
-        atomic_store_explicit(&current, t, memory_order_release);
-    }
-    atomic_store(&growing, 0);
+/* The number of the address; 0 = no room. */
+static uint32_t site_of(uint64_t ip) {
+    uint32_t n = wh_number_find(&sites, ip);
+    if (!n && (n = wh_number_new(&sites)) != 0)
+        n = wh_number_put(&sites, n, ip);
+    return n;
 }
 
 uint32_t wh_intern(struct wh_thread *t, uint32_t parent, uint64_t ip) {
-    const uint64_t plain_ip = ip;
     t->stamp_late = 1; /* another thread may have made the node after our stamp */
-    ip = (ip & 0xffffffffffffull) | (uint64_t)wh_module_incarnation(ip) << 48;
-    uint32_t hash = hash_of(parent, ip);
-    struct table *table = atomic_load_explicit(&current, memory_order_acquire);
-    _Atomic uint32_t *slot;
-    uint32_t id = find(table, parent, ip, hash, &slot);
+    uint64_t code = (ip & 0xffffffffffffull) | (uint64_t)wh_module_incarnation(ip) << 48;
+    uint32_t site = site_of(code);
+    if (!site)
+        return 0;
+    uint64_t word = (uint64_t)parent << 32 | site;
+    uint32_t id = wh_number_find(&nodes, word);
     if (id)
         return id;
-    if (!slot && table->mask < 1u << 25) {
-        grow(table);
-        table = atomic_load_explicit(&current, memory_order_acquire);
-        if ((id = find(table, parent, ip, hash, &slot)) != 0)
-            return id;
-    }
-    id = atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed);
-    struct node *n = node_of(id, 1);
-    if (!n || !wh_record_node(t, id, parent, plain_ip))
-        return 0;
-    *n = (struct node){ip, parent, hash};
-    for (uint32_t empty = 0; slot; empty = 0) {
-        if (atomic_compare_exchange_strong_explicit(slot, &empty, id, memory_order_release,
-                                                    memory_order_relaxed))
-            break;
-        uint32_t other = find(table, parent, ip, hash, &slot);
-        if (other)
-            return other; /* our id stays unused, its record is harmless */
-    }
-    if (id > (table->mask + 1) / 3 * 2)
-        grow(table);
-    return id;
+    id = wh_number_new(&nodes);
+    return id && wh_record_node(t, id, parent, ip) ? wh_number_put(&nodes, id, word) : 0;
 }
 
 void wh_intern_forget(struct wh_thread *t) {
@@ -238,10 +138,11 @@ int wh_intern_is(uint32_t node, const uint64_t *ips, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         if (wh_in(&wh_process.self, ips[i]))
             continue;
-        const struct node *n = node ? node_of(node, 0) : NULL;
-        if (!n || (n->ip & 0xffffffffffffull) != ips[i])
+        uint64_t word = wh_number_word(&nodes, node);
+        uint64_t code = wh_number_word(&sites, (uint32_t)word);
+        if (!word || (code & 0xffffffffffffull) != ips[i])
             return 0;
-        node = n->parent;
+        node = (uint32_t)(word >> 32);
     }
     return node == 0;
 }

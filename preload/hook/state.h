@@ -426,6 +426,26 @@ WH_INLINE int wh_sample_skips_free(const void *block) {
     return WH_UNLIKELY(wh_process.sample_bytes) && !wh_sample_remove(block);
 }
 
+/* ---- numbers.c ------------------------------------------------------------------------------- */
+
+#define WH_NUMBERS_PARTS 13u
+#define WH_NUMBERS_MAX   ((1u << 25) - (1u << 12) - 1)
+struct wh_number_table;
+struct wh_numbers {
+    _Atomic uint32_t last; /* number given out */
+    _Atomic uint32_t growing;
+    _Atomic(struct wh_number_table *) table;
+    _Atomic(uint64_t *) parts[WH_NUMBERS_PARTS];
+};
+int wh_numbers_init(struct wh_numbers *numbers); /* 0 = no memory */
+void wh_numbers_forked(struct wh_numbers *numbers);
+uint32_t wh_number_find(const struct wh_numbers *numbers, uint64_t word); /* 0 = none */
+/* A new word's number, which nobody finds yet; 0 = no room. */
+uint32_t wh_number_new(struct wh_numbers *numbers);
+/* Makes it found. Returns it, or the one that another thread has given the word meanwhile. */
+uint32_t wh_number_put(struct wh_numbers *numbers, uint32_t n, uint64_t word);
+uint64_t wh_number_word(const struct wh_numbers *numbers, uint32_t n); /* 0 = of no number */
+
 /* ---- intern.c -------------------------------------------------------------------------------- */
 
 int wh_intern_init(void);
