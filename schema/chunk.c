@@ -22,13 +22,16 @@
 /* --- writing ------------------------------------------------------------------------------------
  */
 
+int wh_chunk_pack(struct wh_packer **packer, const struct wh_chunk *chunk,
+                  unsigned char **ret_packed, size_t *ret_bytes) {
+    if (wh_columns_pack(packer, chunk->data, chunk->bytes, 1, ret_packed, ret_bytes))
+        return -1;
+    (*ret_packed)[0] = FORM_COLUMNS;
+    return 0;
+}
+
 int wh_store_put_chunk(struct wh_store *store, const struct wh_chunk *chunk,
-                       struct wh_error *error) {
-    unsigned char *data;
-    size_t bytes;
-    if (wh_columns_pack(&store->packer, chunk->data, chunk->bytes, 1, &data, &bytes))
-        return wh_fail(error, WH_ESYSTEM, "cannot compress events: out of memory");
-    data[0] = FORM_COLUMNS;
+                       const unsigned char *packed, size_t packed_bytes, struct wh_error *error) {
     struct wh_query *q = NULL;
     int rc = wh_query_open(store,
                            "INSERT INTO event_chunk(process_id, thread_serial, first_ns, last_ns,"
@@ -41,7 +44,7 @@ int wh_store_put_chunk(struct wh_store *store, const struct wh_chunk *chunk,
         wh_query_bind_int(q, 4, (int64_t)chunk->last_ns);
         wh_query_bind_int(q, 5, (int64_t)chunk->events);
         wh_query_bind_int(q, 6, (int64_t)chunk->bytes);
-        wh_query_bind_blob(q, 7, data, bytes);
+        wh_query_bind_blob(q, 7, packed, packed_bytes);
         rc = wh_query_step(q, error);
     }
     wh_query_close(q);

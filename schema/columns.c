@@ -5,6 +5,7 @@
  * allocation and a free of an aligned block, are taken apart; everything else is kept as it stands
  * in the column REST, malformed bytes too. */
 #include "schema/columns.h"
+#include "schema/store.h"
 
 #include <stdbool.h>
 #include <stdint.h>

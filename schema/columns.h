@@ -8,8 +8,7 @@
 #include <stddef.h>
 
 /* Buffers and tables that packing needs again and again. */
-struct wh_packer;
-void wh_packer_free(struct wh_packer *packer); /* NULL allowed */
+struct wh_packer; /* store.h has what frees it */
 
 /* Packs blocks as wh_stream_cut() gives them. *packer is made when it is NULL. *ret_packed belongs
  * to the packer until the next call; the first `before` bytes of it are left free. -1: out of

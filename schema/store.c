@@ -290,7 +290,6 @@ void wh_store_close(struct wh_store *store) {
         (void)sqlite3_exec(store->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
     /* close_v2: a query that its owner has not closed yet keeps the connection alive. */
     sqlite3_close_v2(store->db);
-    wh_packer_free(store->packer);
     wh_heap_release(&store->kept);
     free(store->path);
     free(store);

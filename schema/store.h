@@ -136,7 +136,7 @@ int wh_store_get_heap(struct wh_store *store, int64_t snapshot_id, struct wh_hea
  * ----------------------------------------------------------------------------------- */
 
 /* One chunk of a thread's raw events: whole blocks one after another, each as the 64-byte struct
- * wh_block header (committed = its payload bytes) and its payload. Compressed by the store. */
+ * wh_block header (committed = its payload bytes) and its payload. */
 struct wh_chunk {
     int64_t process_id;
     uint32_t thread_serial;
@@ -145,7 +145,14 @@ struct wh_chunk {
     const unsigned char *data;
     size_t bytes;
 };
+/* Compresses it, in any thread; *packer is made when it is NULL. *ret_packed belongs to the packer
+ * until the next call. -1: out of memory. */
+struct wh_packer;
+int wh_chunk_pack(struct wh_packer **packer, const struct wh_chunk *chunk,
+                  unsigned char **ret_packed, size_t *ret_bytes);
+void wh_packer_free(struct wh_packer *packer); /* NULL allowed */
+/* Of the chunk its packed bytes are stored; chunk->data is not looked at. */
 int wh_store_put_chunk(struct wh_store *store, const struct wh_chunk *chunk,
-                       struct wh_error *error);
+                       const unsigned char *packed, size_t packed_bytes, struct wh_error *error);
 
 #endif

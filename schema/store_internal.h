@@ -20,9 +20,8 @@ struct wh_store {
     int version; /* of the schema that the file was made with */
     struct wh_rows *rows;
     int is_writer;
-    struct wh_packer *packer; /* columns.h; NULL until the first chunk */
-    struct wh_heap kept;      /* wh_store_keep_heap() */
-    int64_t kept_id;          /* its snapshot, 0 = none */
+    struct wh_heap kept; /* wh_store_keep_heap() */
+    int64_t kept_id;     /* its snapshot, 0 = none */
 };
 
 /* Fills *error from the connection's last error: "cannot <what> 'path': <reason>"; returns the

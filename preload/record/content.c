@@ -274,9 +274,10 @@ void wh_content_extent(struct wh_content *c, uint32_t process_id, uint32_t exten
         c->extents[c->extent_count++] = (struct extent_row){process_id, extent, first_id};
 }
 
-void wh_content_chunk(struct wh_content *c, const struct wh_chunk *chunk) {
+void wh_content_chunk(struct wh_content *c, const struct wh_chunk *chunk,
+                      const unsigned char *packed, size_t packed_bytes) {
     struct wh_error error;
-    if (begin(c) && wh_store_put_chunk(c->store, chunk, &error))
+    if (begin(c) && wh_store_put_chunk(c->store, chunk, packed, packed_bytes, &error))
         wh_content_fail(c, &error);
 }
 

@@ -52,7 +52,9 @@ void wh_content_extent(struct wh_content *c, uint32_t process_id, uint32_t exten
                        uint32_t first_id);
 void wh_content_note(struct wh_content *c, uint32_t process_id, uint64_t at_ns, const char *kind,
                      const char *text, size_t bytes);
-void wh_content_chunk(struct wh_content *c, const struct wh_chunk *chunk);
+/* A chunk as wh_chunk_pack() packed it. */
+void wh_content_chunk(struct wh_content *c, const struct wh_chunk *chunk,
+                      const unsigned char *packed, size_t packed_bytes);
 
 /* The connection inside the current transaction, for other tables' rows; NULL = it failed before.
  */

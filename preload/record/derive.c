@@ -1,9 +1,11 @@
 /* The decision which lifetimes become rows, and their tables. */
 #include "record/derive.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "record/helper.h"
 #include "trace/folds.h"
 
 #define PROCESS_BUCKETS 256u
@@ -11,14 +13,30 @@
 #define DECIDED_AT_ONCE 4u
 #define FOLDS_MAX       780000u /* with those of one pulse more the table has 32 MiB */
 
+/* Lifetimes on their way to being decided, each with what was known of the peak when it ended. */
+#define BATCH_LIVES 512u
+#define BATCHES     (WH_HELPER_JOBS + 1u) /* that wait, and the one being filled */
+struct peak {
+    uint64_t number; /* wh_pair.last_number at it */
+    uint64_t ticks, serial;
+};
+struct ended {
+    struct wh_lifetime life;
+    struct peak peak;
+};
+struct batch {
+    struct wh_derive *derive;
+    size_t count;
+    struct ended lives[BATCH_LIVES];
+};
+
 /* What is remembered of a process beyond its end: enough to tell which blocks its peak held. */
 struct process {
     struct process *next;
     uint32_t id;
-    uint64_t peak_number, peak_ticks;
+    struct peak peak;               /* of the candidates */
     bool is_done;                   /* its peak is known: */
     uint64_t done_peak_ticks;       /* without what it inherited, if it ended by exec */
-    uint64_t peak_serial;           /* of the candidates */
     struct wh_lifetimes candidates; /* live at that peak, dead since */
     struct wh_lifetimes inherited;  /* deaths of inherited blocks: dropped if it ends by exec */
 };
@@ -27,6 +45,11 @@ struct wh_derive {
     struct wh_store *store;
     enum wh_materialize materialize;
     struct wh_clock_map clock;
+    struct wh_helper *helper;
+    struct batch *batches[BATCHES]; /* a ring; NULL = not needed yet */
+    unsigned batch;                 /* the one being filled */
+    _Atomic bool is_full, failed;   /* helper: rows wait, no memory */
+    /* Below: the helper's, unless it has nothing to do. */
     bool folds_now;        /* only some lifetimes become rows */
     struct wh_births all;  /* every one, until folds_now; then what is undecided */
     struct wh_births rows; /* decided: become rows */
@@ -36,12 +59,14 @@ struct wh_derive {
 };
 
 int wh_derive_open(struct wh_store *store, enum wh_materialize materialize,
-                   struct wh_derive **ret_derive, struct wh_error *error) {
+                   struct wh_helper *helper, struct wh_derive **ret_derive,
+                   struct wh_error *error) {
     struct wh_derive *d = calloc(1, sizeof *d);
     if (!d)
         return wh_fail(error, WH_ESYSTEM, "out of memory");
     d->store = store;
     d->materialize = materialize;
+    d->helper = helper;
     d->folds_now = materialize == WH_MATERIALIZE_NONE;
     *ret_derive = d;
     return 0;
@@ -57,6 +82,8 @@ void wh_derive_close(struct wh_derive *d) {
             wh_lifetimes_clear(&p->inherited);
             free(p);
         }
+    for (unsigned b = 0; b < BATCHES; b++)
+        free(d->batches[b]);
     wh_births_clear(&d->all);
     wh_births_clear(&d->rows);
     wh_folds_release(&d->folds);
@@ -136,7 +163,7 @@ static int decide(struct wh_derive *d, struct process *p, const struct wh_lifeti
     uint64_t number = life->block.number;
     if (!life->is_freed || life->is_of_snapshot)
         return wh_births_add(&d->rows, life);
-    if (number > p->peak_number || life->death.ticks < p->peak_ticks)
+    if (number > p->peak.number || life->death.ticks < p->peak.ticks)
         return fold(d, life, false);
     if (p->is_done)
         return decide_late(d, p, life);
@@ -168,29 +195,76 @@ static int settle(struct wh_derive *d, struct process *p, const struct wh_lifeti
     return 0;
 }
 
+/* --- taking lifetimes
+ * -------------------------------------------------------------------------------- */
+
+static struct peak peak_of(const struct wh_pair *pair) {
+    return (struct peak){pair->peak_number, pair->ledger.peak_ticks, pair->ledger.peak_serial};
+}
+
 /* The process with what is known of its peak by now. NULL: out of memory. */
-static struct process *refresh(struct wh_derive *d, const struct wh_pair *pair) {
-    struct process *p = process_of(d, pair->process_id);
-    if (!p)
+static struct process *refresh(struct wh_derive *d, uint32_t id, const struct peak *peak) {
+    struct process *p = process_of(d, id);
+    /* They died before the new peak. */
+    if (p && p->peak.serial != peak->serial && p->candidates.count && fold_all(d, &p->candidates))
         return NULL;
-    p->peak_number = pair->peak_number;
-    p->peak_ticks = pair->ledger.peak_ticks;
-    if (p->peak_serial != pair->ledger.peak_serial) {
-        /* They died before the new peak. */
-        if (p->candidates.count && fold_all(d, &p->candidates))
-            return NULL;
-        p->peak_serial = pair->ledger.peak_serial;
-    }
+    if (p)
+        p->peak = *peak;
     return p;
+}
+
+static int take(struct wh_derive *d, const struct ended *e) {
+    struct process *p = refresh(d, e->life.process_id, &e->peak);
+    if (!p)
+        return -1;
+    return e->life.is_inherited && e->life.is_freed ? wh_lifetimes_add(&p->inherited, &e->life)
+                                                    : settle(d, p, &e->life);
+}
+
+/* Helper. */
+static void take_batch(void *arg) {
+    struct batch *b = arg;
+    struct wh_derive *d = b->derive;
+    for (size_t i = 0; i < b->count && !d->failed; i++)
+        if (take(d, &b->lives[i]))
+            d->failed = true;
+    b->count = 0;
+    d->is_full = d->rows.count >= FLUSH_ROWS || d->folds.count >= FOLDS_MAX;
+}
+
+static void give(struct wh_derive *d) {
+    struct batch *b = d->batches[d->batch];
+    if (!b || !b->count)
+        return;
+    d->batch = (d->batch + 1) % BATCHES;
+    if (d->helper)
+        wh_helper_give(d->helper, take_batch, b);
+    else
+        take_batch(b);
+}
+
+/* All that ended so far is decided, and nobody else is at it. */
+static int catch_up(struct wh_derive *d, struct wh_error *error) {
+    give(d);
+    if (d->helper)
+        wh_helper_wait(d->helper);
+    return d->failed ? wh_fail(error, WH_ESYSTEM, "out of memory") : 0;
 }
 
 static int on_lifetime(void *arg, const struct wh_pair *pair, const struct wh_live *block,
                        const struct wh_death *death) {
     struct wh_derive *d = arg;
-    struct process *p = refresh(d, pair);
-    if (!p)
+    struct batch *b = d->batches[d->batch];
+    if (!b && (b = malloc(sizeof *b)) != NULL) {
+        b->derive = d;
+        b->count = 0;
+        d->batches[d->batch] = b;
+    }
+    if (!b || d->failed)
         return -1;
-    struct wh_lifetime life = {
+    struct ended *e = &b->lives[b->count++];
+    e->peak = peak_of(pair);
+    e->life = (struct wh_lifetime){
         .block = *block,
         .process_id = pair->process_id,
         .is_freed = death != NULL,
@@ -198,9 +272,10 @@ static int on_lifetime(void *arg, const struct wh_pair *pair, const struct wh_li
         .is_of_snapshot = block->number <= pair->snapshot_number,
     };
     if (death)
-        life.death = *death;
-    return life.is_inherited && death ? wh_lifetimes_add(&p->inherited, &life)
-                                      : settle(d, p, &life);
+        e->life.death = *death;
+    if (b->count == BATCH_LIVES)
+        give(d);
+    return 0;
 }
 
 struct wh_pair_sink wh_derive_sink(struct wh_derive *d) {
@@ -432,15 +507,16 @@ static int write_folds(struct wh_derive *d, bool all, struct wh_error *error) {
 }
 
 bool wh_derive_is_full(const struct wh_derive *d) {
-    return d->rows.count >= FLUSH_ROWS || d->folds.count >= FOLDS_MAX;
+    return d->is_full;
 }
 
 int wh_derive_flush(struct wh_derive *d, struct wh_error *error) {
-    int rc = 0;
-    if (d->rows.count >= FLUSH_ROWS)
+    int rc = catch_up(d, error);
+    if (!rc && d->rows.count >= FLUSH_ROWS)
         rc = write_rows(d, &d->rows, error);
     if (!rc && d->folds.count >= FOLDS_MAX)
         rc = write_folds(d, false, error);
+    d->is_full = false;
     return rc;
 }
 
@@ -515,15 +591,19 @@ static int settle_rest(struct wh_derive *d, struct process *p, const struct wh_l
 
 int wh_derive_process(struct wh_derive *d, struct wh_pair *pair, bool replaced,
                       struct wh_error *error) {
-    struct process *p = refresh(d, pair);
+    int rc = catch_up(d, error);
+    if (rc)
+        return rc;
+    const struct peak peak = peak_of(pair);
+    struct process *p = refresh(d, pair->process_id, &peak);
     if (!p || settle_rest(d, p, wh_pair_sums(pair, replaced), replaced))
         return wh_fail(error, WH_ESYSTEM, "out of memory");
     struct site_writer sites = {.ledger = wh_pair_sums(pair, replaced),
                                 .process_id = pair->process_id};
-    int rc = wh_store_insert(d->store, "site",
-                             "process_id, stack_id, alloc_objects, alloc_space, inuse_objects,"
-                             " inuse_space, peak_objects, peak_space, temporary_objects",
-                             next_site, &sites, error);
+    rc = wh_store_insert(d->store, "site",
+                         "process_id, stack_id, alloc_objects, alloc_space, inuse_objects,"
+                         " inuse_space, peak_objects, peak_space, temporary_objects",
+                         next_site, &sites, error);
     if (rc)
         return rc;
     struct point_writer points = {
@@ -534,10 +614,7 @@ int wh_derive_process(struct wh_derive *d, struct wh_pair *pair, bool replaced,
 }
 
 int wh_derive_finish(struct wh_derive *d, struct wh_error *error) {
-    const char *rows = !d->folds_now                           ? "all"
-                       : d->materialize == WH_MATERIALIZE_NONE ? "end"
-                                                               : "live";
-    int rc = 0;
+    int rc = catch_up(d, error);
     while (!rc && d->folds_now && d->all.count) {
         if (decide_kept(d, FLUSH_ROWS))
             return wh_fail(error, WH_ESYSTEM, "out of memory");
@@ -550,6 +627,9 @@ int wh_derive_finish(struct wh_derive *d, struct wh_error *error) {
     if (!rc)
         rc = write_folds(d, true, error);
     wh_folds_release(&d->folds);
+    const char *rows = !d->folds_now                           ? "all"
+                       : d->materialize == WH_MATERIALIZE_NONE ? "end"
+                                                               : "live";
     if (!rc)
         rc = wh_store_set_text(d->store, "allocation_rows", rows, error);
     if (!rc)

@@ -4,8 +4,9 @@
  * a lifetime gets a row only if its block was live at the end, at its process's peak or at a
  * snapshot; all others go into exact sums. WH_MATERIALIZE_NONE leaves the peak to the sums, too.
  * What is hard is the peak, which is known only afterwards: blocks that were live at the latest
- * peak wait, and count as any other when a higher one comes. Used by
- * the recorder while it runs and by wh_expand(). Context: recorder, one thread. */
+ * peak wait, and count as any other when a higher one comes. That is decided by the helper where
+ * there is one, in batches. Used by the recorder while it runs and by wh_expand(). Context:
+ * recorder, one thread. */
 #ifndef WH_RECORD_DERIVE_H
 #define WH_RECORD_DERIVE_H
 
@@ -20,8 +21,9 @@ enum wh_materialize { WH_MATERIALIZE_AUTO = 0, WH_MATERIALIZE_ALL = 1, WH_MATERI
 
 struct wh_derive;
 
+struct wh_helper; /* NULL = there is none */
 int wh_derive_open(struct wh_store *store, enum wh_materialize materialize,
-                   struct wh_derive **ret_derive, struct wh_error *error);
+                   struct wh_helper *helper, struct wh_derive **ret_derive, struct wh_error *error);
 void wh_derive_close(struct wh_derive *derive); /* NULL allowed; writes nothing */
 
 /* The clock must be known before anything is written. */

@@ -1,4 +1,4 @@
-/* From the shared blocks into the recorder's own memory, and from there into chunks.
+/* From the shared blocks into the recorder's own memory.
  *
  * A block is known from the moment its entry says OPEN. Its bytes are copied when the merge gets
  * there, and once: then only the copy is believed. So what a burst left behind waits in the shared
@@ -14,7 +14,6 @@
 
 #include "record/recorder.h"
 
-#define CHUNK_BYTES     (512u * 1024)
 #define PENDING_THREADS 65536u
 #define RESIDENT_BLOCKS 64u
 #define POLL_BYTES_MAX  (8u << 20) /* paired of a running process before others have their turn */
@@ -259,34 +258,8 @@ void wh_recorder_give_back(struct wh_recorder *r, const struct wh_process *p) {
     pthread_mutex_unlock(&r->spill.lock);
 }
 
-/* --- chunks
+/* --- in the middle of pairing
  * ---------------------------------------------------------------------------------------- */
-
-static void put_chunk(struct wh_recorder *r, struct wh_process *p, struct wh_image_thread *t) {
-    struct wh_chunk chunk = {
-        .process_id = p->image.id,
-        .thread_serial = t->stream.serial,
-        .first_ns = wh_clock_ns(&r->clock, t->stream.chunk_first_ticks),
-        .last_ns = wh_clock_ns(&r->clock, t->stream.last_ticks),
-        .events = t->stream.chunk_records,
-    };
-    if (wh_stream_cut(&t->stream, &r->cut))
-        return;
-    chunk.data = r->cut.data;
-    chunk.bytes = r->cut.bytes;
-    if (chunk.bytes)
-        wh_content_chunk(r->content, &chunk);
-}
-
-void wh_recorder_chunks(struct wh_recorder *r, struct wh_process *p, bool all) {
-    for (struct wh_image_thread *t = wh_image_next_thread(&p->image, NULL); t;
-         t = wh_image_next_thread(&p->image, t)) {
-        if (!t->stream.chunk_records || (!all && t->stream.chunk_bytes < CHUNK_BYTES))
-            continue;
-        wh_recorder_need_clock(r);
-        put_chunk(r, p, t);
-    }
-}
 
 bool wh_recorder_pulse(void *recorder, struct wh_image *image) {
     struct wh_recorder *r = recorder;

@@ -389,7 +389,7 @@ int wh_expand(struct wh_store *store, struct wh_progress *progress, int64_t *ret
     int rc = refuse_running(store, error);
     if (rc)
         return rc;
-    rc = wh_derive_open(store, WH_MATERIALIZE_ALL, &x.derive, error);
+    rc = wh_derive_open(store, WH_MATERIALIZE_ALL, NULL, &x.derive, error);
     if (rc)
         return rc;
     wh_derive_clock(x.derive, &x.clock);

@@ -102,6 +102,13 @@ static bool is_urgent(const struct wh_recorder *r, uint32_t used, bool is_idle) 
            used > (is_idle ? limit / 2 : limit / 8);
 }
 
+/* The helper does what the main thread waits for. It may start at any time. */
+static void set_helper_class(struct wh_recorder *r, int policy) {
+    pid_t thread = atomic_load(&r->helper.tid);
+    if (thread && r->pace.helper_class != policy && set_class(thread, policy) == 0)
+        r->pace.helper_class = policy;
+}
+
 static void *watch(void *recorder) {
     struct wh_recorder *r = recorder;
     struct wh_pace *p = &r->pace;
@@ -124,10 +131,12 @@ static void *watch(void *recorder) {
         } else if (urgent && is_idle) {
             is_idle = set_class(p->main, SCHED_OTHER) != 0;
         }
+        set_helper_class(r, is_idle ? SCHED_IDLE : SCHED_OTHER);
         wh_sys4(SYS_futex, &r->session->bell, FUTEX_WAIT, seen, &tick);
     }
     if (is_idle)
         (void)set_class(p->main, SCHED_OTHER);
+    set_helper_class(r, SCHED_OTHER);
     return NULL;
 }
 

@@ -1,5 +1,6 @@
 /* The recorder's own state, shared by its files: serve.c (life), pace.c (room and priority),
- * drain.c (blocks), spill.c (blocks that moved to a file), process.c (images and their ends),
+ * drain.c (blocks), spill.c (blocks that moved to a file), chunks.c (raw events into the trace),
+ * process.c (images and their ends),
  * heirs.c (images that are still to come), history.c (what events say beside lifetimes), talk.c
  * (messages). */
 #ifndef WH_RECORD_RECORDER_H
@@ -10,6 +11,7 @@
 
 #include "record/content.h"
 #include "record/derive.h"
+#include "record/helper.h"
 #include "record/record.h"
 #include "trace/clock.h"
 #include "trace/image.h"
@@ -100,6 +102,17 @@ struct wh_pace {
     _Atomic bool is_leisurely;      /* main: a target runs, and nobody waits for me */
     _Atomic uint64_t due_ns;        /* main: from then on a planned snapshot does; 0 = none */
     _Atomic uint32_t bell_answered; /* main: what rang up to here has been looked at */
+    int helper_class;               /* watch: what it gave the helper; -1 = nothing yet */
+};
+
+/* A chunk on its way into the trace: chunks.c. */
+#define WH_PARCELS 4u
+struct wh_parcel {
+    struct wh_packer **packer;
+    struct wh_chunk chunk;
+    struct wh_cut cut;   /* its events, once it is packed the packed bytes */
+    size_t packed_bytes; /* 0 = no memory */
+    _Atomic bool is_packed;
 };
 
 struct wh_recorder {
@@ -124,7 +137,10 @@ struct wh_recorder {
     bool is_dying;           /* an ended process could not be finished yet */
     struct wh_pace pace;
     struct wh_spill spill;
-    struct wh_cut cut; /* the chunk that was stored last */
+    struct wh_helper helper;
+    struct wh_parcel parcels[WH_PARCELS]; /* a ring */
+    unsigned parcel_first, parcel_count;
+    struct wh_packer *packer; /* helper: */
     uint64_t bytes, events;
     struct wh_snap *snaps; /* being read, or about to be, in the order of their moments */
     uint32_t snap_count;   /* frozen images: those and the processes' `behind` */
@@ -167,8 +183,11 @@ uint64_t wh_recorder_backlog(struct wh_recorder *r, const struct wh_process *p);
 void wh_recorder_reclaim(struct wh_recorder *r, struct wh_process *p);
 /* Gives back what a finished process still owns. */
 void wh_recorder_give_back(struct wh_recorder *r, const struct wh_process *p);
-/* Stores chunks that are large enough; all = every one. */
+
+/* --- chunks.c --- */
+/* Has chunks that are large enough packed and stores those that are; all = every one. */
 void wh_recorder_chunks(struct wh_recorder *r, struct wh_process *p, bool all);
+void wh_recorder_release_chunks(struct wh_recorder *r);
 
 /* --- spill.c --- */
 /* Watch: moves blocks that wait to the file until at most `target` are left in the arena, where

@@ -218,7 +218,7 @@ static int open_trace(struct wh_recorder *r, struct wh_error *error) {
     if (!rc)
         rc = wh_store_commit(r->store, error);
     if (!rc)
-        rc = wh_derive_open(r->store, r->options->materialize, &r->derive, error);
+        rc = wh_derive_open(r->store, r->options->materialize, &r->helper, &r->derive, error);
     if (!rc && r->options->obstacle)
         wh_content_note(r->content, 0, 0, "exec_static", r->options->obstacle,
                         strlen(r->options->obstacle));
@@ -458,12 +458,13 @@ static int write_end(struct wh_recorder *r, struct wh_error *error) {
 }
 
 static void release(struct wh_recorder *r) {
+    wh_helper_stop(&r->helper);
+    wh_recorder_release_chunks(r);
     wh_recorder_release_processes(r);
     wh_derive_close(r->derive);
     wh_content_close(r->content);
     wh_store_close(r->store);
     wh_spill_close(r);
-    free(r->cut.data);
     free(r->views);
     free(r->node_seen);
     if (r->session)
@@ -481,7 +482,8 @@ int wh_serve(const struct wh_serve_options *options, struct wh_error *error) {
         .control_fd = options->control_fd,
         .epoll_fd = -1,
         .file_fd_session = -1,
-        .pace.wake_fd = -1,
+        .pace = {.wake_fd = -1, .helper_class = -1},
+        .helper = WH_HELPER_INIT,
         .spill = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1},
         .next_node_id = WH_NODE_EXTENT,
     };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "schema/columns.h"
+#include "schema/store.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

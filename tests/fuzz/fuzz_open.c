@@ -61,6 +61,9 @@ static void make_good(void) {
         "INSERT INTO note VALUES(1, 5, 'deepbind', 'lib.so');";
     unsigned char block[4096];
     struct wh_store *store;
+    struct wh_packer *packer = NULL;
+    unsigned char *packed;
+    size_t packed_bytes;
     struct wh_chunk chunk = {.process_id = 1,
                              .thread_serial = 1,
                              .last_ns = 140,
@@ -75,8 +78,10 @@ static void make_good(void) {
     close(fd);
     if (wh_store_create(path, WH_STORE_FORCE, &store, &error) ||
         wh_store_run_file(store, "derived.sql", &error) || wh_store_exec(store, rows, &error) ||
-        wh_store_put_chunk(store, &chunk, &error))
+        wh_chunk_pack(&packer, &chunk, &packed, &packed_bytes) ||
+        wh_store_put_chunk(store, &chunk, packed, packed_bytes, &error))
         give_up(error.text);
+    wh_packer_free(packer);
     wh_store_close(store);
     FILE *file = fopen(path, "rb");
     good = malloc(1 << 20);

@@ -108,6 +108,15 @@ static size_t make_blocks(void) {
     return at;
 }
 
+static void put(struct wh_store *store, const struct wh_chunk *chunk) {
+    struct wh_packer *packer = NULL;
+    unsigned char *packed;
+    size_t bytes;
+    assert_int_equal(wh_chunk_pack(&packer, chunk, &packed, &bytes), 0);
+    assert_int_equal(wh_store_put_chunk(store, chunk, packed, bytes, NULL), 0);
+    wh_packer_free(packer);
+}
+
 static struct wh_store *create(size_t *ret_bytes) {
     struct wh_store *store = NULL;
     assert_int_equal(wh_store_create(path, WH_STORE_FORCE, &store, NULL), 0);
@@ -120,11 +129,11 @@ static struct wh_store *create(size_t *ret_bytes) {
                              .events = EVENTS,
                              .data = data,
                              .bytes = *ret_bytes};
-    assert_int_equal(wh_store_put_chunk(store, &chunk, NULL), 0);
+    put(store, &chunk);
     chunk.process_id = 2;
     chunk.first_ns = 2000000;
     chunk.last_ns = 3000000;
-    assert_int_equal(wh_store_put_chunk(store, &chunk, NULL), 0);
+    put(store, &chunk);
     return store;
 }
 
@@ -267,7 +276,7 @@ static void rubbish_in_a_block_hides_only_its_rest(void **state) {
         data[(random >> 8) % bytes] ^= (unsigned char)(1 + (random >> 4) % 255);
         struct wh_chunk chunk = {
             .process_id = round + 1, .thread_serial = 1, .data = data, .bytes = bytes};
-        assert_int_equal(wh_store_put_chunk(store, &chunk, NULL), 0);
+        put(store, &chunk);
         struct wh_events *events;
         struct wh_stored_event row;
         struct wh_error error = {0};

@@ -21,7 +21,7 @@ static struct wh_recorder *recorder_new(void) {
     assert_non_null(r);
     assert_int_equal(wh_session_create(&options, path, sizeof path, &r->session), 0);
     unlink(path);
-    assert_int_equal(wh_derive_open(NULL, WH_MATERIALIZE_NONE, &r->derive, &error), 0);
+    assert_int_equal(wh_derive_open(NULL, WH_MATERIALIZE_NONE, NULL, &r->derive, &error), 0);
     r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     r->ms_ticks = 1000;
     return r;
