@@ -25,8 +25,9 @@
  */
 struct wh_graph_variable {
     uint8_t strength; /* 1..5: what a path can be worth that begins here; 0 = never a root */
-    uint8_t stage; /* 0..7: among equally strong paths those of an earlier stage win, whatever their
-                      length (a global before a stack); then the shorter; then rank and offset */
+    uint8_t stage;    /* 0..7: among equally strong paths those of an earlier stage win (a global
+                         before    a stack); then those with fewer steps over what owns nothing; then
+                         the    shorter;    then rank and offset */
 };
 
 struct wh_graph_input {
@@ -36,6 +37,12 @@ struct wh_graph_input {
     const uint32_t
         *edge_variable; /* per root edge of the heap, in its order: variable index, or
                            WH_GRAPH_NONE = ignore the edge. NULL only without such edges */
+
+    /* What tells owners from others where strength does not (place.c); all may be 0. */
+    const uint32_t *stack_kind; /* per stack id < stacks: what is created there, 0 = unknown */
+    uint32_t stacks, kinds;     /* kinds: all are below */
+    const uint32_t *edge_place; /* per root edge: a place below edge_places, or WH_GRAPH_NONE */
+    uint32_t edge_places;
 };
 
 enum wh_lost_state {

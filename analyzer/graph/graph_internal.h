@@ -2,6 +2,7 @@
 #ifndef WH_GRAPH_INTERNAL_H
 #define WH_GRAPH_INTERNAL_H
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "analyzer/graph/graph.h"
@@ -49,6 +50,28 @@ void wh_graph_keep(struct wh_graph *graph, const struct wh_out *out);
 /* lost.c: states of the blocks without strength; *ret_leaders: one block per lost root or cycle. */
 int wh_graph_lost(const struct wh_heap *heap, struct wh_graph *graph, const struct wh_out *out,
                   uint32_t **ret_leaders, uint32_t *ret_count, struct wh_error *error);
+
+/* place.c: where are objects owned? Needs graph->idom. */
+struct wh_place;
+struct wh_places {
+    const struct wh_graph_input *input;
+    const struct wh_graph *graph;
+    const struct wh_out *out;
+    uint64_t *idle; /* per kind: bit per field that owns nothing */
+    bool has_idle;  /* one is set */
+    struct wh_place *of_roots;
+    struct wh_place *of_large; /* per kind: the slots of `from` that lead to it */
+    uint32_t from;             /* the vertex that is looked at */
+    bool is_large;             /* it is a block with so many references that it speaks for itself */
+};
+int wh_graph_places(const struct wh_graph_input *input, const struct wh_graph *graph,
+                    const struct wh_out *out, struct wh_places *ret, struct wh_error *error);
+void wh_places_release(struct wh_places *places);
+
+/* Do all places of u own? From now on it is the one that is looked at. */
+bool wh_places_own_all(struct wh_places *places, uint32_t u);
+/* Does the place of that kept edge of it? */
+bool wh_places_own(const struct wh_places *places, uint32_t edge);
 
 /* tree.c: tree_parent and tree_edge over the holder graph. */
 int wh_graph_tree(const struct wh_graph_input *input, struct wh_graph *graph,

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/holder/offset.h"
+#include "analyzer/holder/place.h"
 #include "analyzer/holder/registry.h"
 #include "analyzer/holder/runtime.h"
 #include "base/string.h"
@@ -28,26 +30,45 @@ static int load_row(struct wh_holding *h, struct wh_error *error) {
     return status < 0 ? status : 0;
 }
 
+/* Weighs the references, names the roots and solves the graph. */
+static int weigh_and_solve(struct wh_holding *h, const struct wh_kinds *kinds,
+                           struct wh_error *error) {
+    uint32_t *edge_place = NULL;
+    int status = wh_registry_weaken(&h->heap, h->frames, error);
+    if (status == 0)
+        status = wh_offsets_raise(&h->heap, kinds, error);
+    if (status == 0)
+        status = wh_variables_resolve(&h->heap, h->symbols, h->process_id, h->at_ns, &h->texts,
+                                      &h->variables, error);
+    if (status < 0)
+        return status;
+    h->input = (struct wh_graph_input){.heap = &h->heap,
+                                       .variables = h->variables.graph,
+                                       .variable_count = h->variables.count,
+                                       .edge_variable = h->variables.edge_variable};
+    struct wh_graph_input input = h->input;
+    status = wh_places_make(&h->heap, kinds, &h->variables, &h->texts, &input, &edge_place, error);
+    if (status == 0)
+        status = wh_graph_solve(&input, &h->graph, error);
+    free(edge_place);
+    return status;
+}
+
 static int solve(struct wh_holding *h, struct wh_error *error) {
+    struct wh_kinds kinds = {0};
     int status = wh_runtime_adopt(&h->heap, h->frames, error);
     if (status == 0)
-        status = wh_registry_weaken(&h->heap, h->frames, error);
+        status = wh_kinds_make(&h->heap, h->frames, &kinds, error);
+    if (status == 0)
+        status = weigh_and_solve(h, &kinds, error);
+    wh_kinds_release(&kinds);
     if (status < 0)
         return status;
-    status = wh_variables_resolve(&h->heap, h->symbols, h->process_id, h->at_ns, &h->texts,
-                                  &h->variables, error);
-    if (status < 0)
-        return status;
-    h->input = (struct wh_graph_input){&h->heap, h->variables.graph, h->variables.count,
-                                       h->variables.edge_variable};
-    status = wh_graph_solve(&h->input, &h->graph, error);
     h->order = malloc((h->heap.node_count + 1ul) * sizeof(*h->order));
-    if (status == 0 && !h->order)
-        status = wh_fail(error, WH_ESYSTEM, "no memory for %u blocks", h->heap.node_count);
-    if (status == 0)
-        wh_heap_order(&h->heap, h->order);
-    if (status == 0)
-        status = wh_paths_build(h, error);
+    if (!h->order)
+        return wh_fail(error, WH_ESYSTEM, "no memory for %u blocks", h->heap.node_count);
+    wh_heap_order(&h->heap, h->order);
+    status = wh_paths_build(h, error);
     if (status == 0)
         status = wh_paths_finish(h, error);
     return status == 0 ? wh_paths_rows(h, error) : status;

@@ -22,7 +22,8 @@ enum wh_edge_class {
     WH_EDGE_INTERIOR = 2, /* points inside, no recognised reason */
     WH_EDGE_REASONED =
         3, /* points inside with a reason: (ptr,len), begin/end, cookie, consistent offset */
-    WH_EDGE_START = 4, /* aligned word, block's first byte */
+    WH_EDGE_START =
+        4, /* aligned word, block's first byte, or behind a header (set by the analyzer) */
     WH_EDGE_TYPED = 5, /* exact by type information (set by the analyzer) */
 };
 

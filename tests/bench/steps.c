@@ -126,7 +126,14 @@ static void solve(const struct wh_heap *heap, struct wh_error *error) {
         edge_variable[i] = count++;
     }
     begin_step();
-    struct wh_graph_input input = {heap, variables, count, edge_variable};
+    static const uint32_t stack_kind[] = {0, 1};
+    struct wh_graph_input input = {.heap = heap,
+                                   .variables = variables,
+                                   .variable_count = count,
+                                   .edge_variable = edge_variable,
+                                   .stack_kind = stack_kind,
+                                   .stacks = 2,
+                                   .kinds = 2};
     must(wh_graph_solve(&input, &graph, error), error);
     end_step("solve");
     uint64_t held = 0;

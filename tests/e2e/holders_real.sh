@@ -46,6 +46,22 @@ PY
     is "python3's lists" '@(*Bytes*|python3*)|_PyRuntime*|_PyRuntime|[5-9][0-9]' "$(top "$TMP/python.db")"
     check_ge 1000 "$(q "$TMP/python.db" "SELECT count(*) FROM reference WHERE evidence = 'registry link'")" "links of the collector"
     check_eq 0 "$(q "$TMP/python.db" "SELECT count(*) FROM reference WHERE evidence = 'registry link' AND class > 1")" "strong links"
+
+    # A class's list: its module leads to it, not the interpreter's cache of attributes, which owns nothing.
+    cat >"$TMP/class.py" <<'PY'
+class Store:
+    items = []
+def fill():
+    for i in range(20000):
+        Store.items.append(bytes(300 + i % 50))
+fill()
+import time
+time.sleep(0.5)
+PY
+    PYTHONMALLOC=malloc timeout 240 "$WHOHOLDS" record -q --snapshot=peak -o "$TMP/class.db" -- "$PYTHON" "$TMP/class.py"
+    row=$(top "$TMP/class.db")
+    is "a class's list" '@(*Bytes*|python3*)|_PyRuntime*|_PyRuntime|[5-9][0-9]' "$row"
+    case $row in *type_cache*) fail "a class's list is held by the cache of attributes: $row" ;; esac
 fi
 
 # A Rust program: Vec, Box, Option, String, HashMap by their fields.

@@ -124,7 +124,10 @@ static void sketch_heap(const struct sketch *s, struct prepared *p) {
     if (failed)
         abort();
     wh_edges_finish(&h->edges);
-    p->input = (struct wh_graph_input){h, s->var, s->vars, p->edge_variable};
+    p->input = (struct wh_graph_input){.heap = h,
+                                       .variables = s->var,
+                                       .variable_count = s->vars,
+                                       .edge_variable = p->edge_variable};
 }
 
 static void prepared_release(struct prepared *p) {

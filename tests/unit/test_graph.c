@@ -352,7 +352,8 @@ static void a_deep_list_does_not_overflow(void **state) {
     assert_int_equal(failed | wh_edges_add(&h.edges, &head, NULL), 0);
     wh_edges_finish(&h.edges);
     struct wh_graph_variable v = {5, 0};
-    struct wh_graph_input in = {&h, &v, 1, &variable};
+    struct wh_graph_input in = {
+        .heap = &h, .variables = &v, .variable_count = 1, .edge_variable = &variable};
     struct wh_graph g;
     assert_int_equal(wh_graph_solve(&in, &g, NULL), 0);
     assert_int_equal(g.retained_bytes[0], 16ull * n);
@@ -410,7 +411,8 @@ static void more_holders_than_bits_are_a_lower_bound(void **state) {
         vars[i] = (struct wh_graph_variable){5, 0};
         map[i] = i;
     }
-    struct wh_graph_input in = {&h, vars, N, map};
+    struct wh_graph_input in = {
+        .heap = &h, .variables = vars, .variable_count = N, .edge_variable = map};
     struct wh_graph g;
     assert_int_equal(wh_graph_solve(&in, &g, NULL), 0);
     assert_int_equal(wh_graph_mask(&g, 0), UINT64_MAX);

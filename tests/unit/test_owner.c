@@ -1,0 +1,157 @@
+/* Which of several equally strong ways to a block is named: the one where objects are owned. */
+#include "hand_heap.h"
+
+#define SHELVES 150
+
+/* Every shelf has an object, and the object a text; some shelves' objects are in the cache, too. */
+struct shelf {
+    void *reserved, *object;
+};
+
+static struct { void *entry[SHELVES]; } front;
+static void *store;
+
+static struct hand *make_store(unsigned cached) {
+    struct hand *h = calloc(1, sizeof(*h));
+    uint32_t shelf_stack = hand_stack(h, "make_shelf;main", "store.c");
+    uint32_t object_stack = hand_stack(h, "make_object;main", "object.c");
+    uint32_t text_stack = hand_stack(h, "make_text;main", "text.c");
+    memset(&front, 0, sizeof(front));
+    void **shelves = hand_new(h, SHELVES * sizeof(void *), hand_stack(h, "open;main", "store.c"));
+    for (unsigned i = 0; i < SHELVES; i++) {
+        struct shelf *shelf = shelves[i] = hand_new(h, sizeof(*shelf), shelf_stack);
+        void **object = shelf->object = hand_new(h, 24, object_stack);
+        *object = hand_new(h, 100, text_stack);
+        if (i < cached)
+            front.entry[i] = object;
+    }
+    store = shelves;
+    hand_root(h, &front, sizeof(front), WH_ROOT_GLOBAL);
+    hand_root(h, &store, sizeof(store), WH_ROOT_GLOBAL);
+    return h;
+}
+
+static void a_cache_in_front_is_not_the_holder(void **state) {
+    (void)state;
+    struct hand *h = make_store(100);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE creator = 'make_text' "
+                                    "AND root = 'store'"),
+                     SHELVES);
+    /* Which both still keep, and that is said. */
+    assert_int_equal(hand_number(s, "SELECT max(ways) FROM gap WHERE creator = 'make_text'"), 2);
+    assert_string_equal(hand_text(s, "SELECT holder FROM gap WHERE creator = 'make_object' AND "
+                                     "objects = 100"),
+                        "shared: store + front");
+    hand_close(s);
+    hand_free(h);
+}
+
+/* What keeps its objects alone, however far away the others are, is their holder. */
+static void an_array_that_keeps_objects_is_the_holder(void **state) {
+    (void)state;
+    struct hand *h = make_store(100);
+    uint32_t object_stack = hand_stack(h, "make_object;main", "object.c");
+    uint32_t text_stack = hand_stack(h, "make_text;main", "text.c");
+    for (unsigned i = 100; i < 120; i++) {
+        void **object = front.entry[i] = hand_new(h, 24, object_stack);
+        *object = hand_new(h, 100, text_stack);
+    }
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE creator = 'make_text' "
+                                    "AND root = 'front'"),
+                     120);
+    hand_close(s);
+    hand_free(h);
+}
+
+/* A few references say nothing: of two equally good ways the shorter one is named. */
+static void a_few_references_decide_nothing(void **state) {
+    (void)state;
+    struct hand *h = make_store(30);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE creator = 'make_text' "
+                                    "AND root = 'front'"),
+                     30);
+    hand_close(s);
+    hand_free(h);
+}
+
+static void a_table_in_the_heap_that_keeps_nothing_is_not_the_holder(void **state) {
+    (void)state;
+    struct hand *h = make_store(0);
+    void **index = hand_new(h, SHELVES * sizeof(void *), hand_stack(h, "index;main", "index.c"));
+    for (unsigned i = 0; i < 100; i++)
+        index[i] = ((struct shelf *)((void **)store)[i])->object;
+    front.entry[0] = index;
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE creator = 'make_text' "
+                                    "AND root = 'store'"),
+                     SHELVES);
+    hand_close(s);
+    hand_free(h);
+}
+
+#define OBJECTS 40
+
+static void *first_object;
+static void *shortcut;
+
+/* A list of objects behind headers, each from a stack of its own; every fourth has a longer one.
+ */
+static void objects_behind_a_header_are_as_strong_as_others(void **state) {
+    (void)state;
+    static char names[OBJECTS / 2][40];
+    struct hand *h = calloc(1, sizeof(*h));
+    void **slot = &first_object;
+    uint32_t stacks[OBJECTS / 2];
+    for (unsigned i = 0; i < OBJECTS / 2; i++) {
+        snprintf(names[i], sizeof(names[i]), "new_object;caller_%u;main", i);
+        stacks[i] = hand_stack(h, names[i], "object.c");
+    }
+    for (unsigned i = 0; i < OBJECTS; i++) {
+        unsigned header = i % 4 ? 16 : 32;
+        char *block = hand_new(h, 80, stacks[i / 2]);
+        slot = *slot = block + header;
+        slot = (void **)(void *)(block + header);
+    }
+    void *last = hand_new(h, 24, hand_stack(h, "make_last;main", "last.c"));
+    *slot = last;
+    shortcut = last;
+    hand_root(h, &first_object, sizeof(first_object), WH_ROOT_GLOBAL);
+    hand_root(h, &shortcut, sizeof(shortcut), WH_ROOT_GLOBAL);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT count(*) FROM held WHERE strength < 4"), 0);
+    assert_string_equal(hand_text(s, "SELECT holder FROM gap WHERE creator = 'make_last'"),
+                        "shared: first_object + shortcut");
+    hand_close(s);
+    hand_free(h);
+}
+
+/* Blocks that are referred to at many different places inside have no header. */
+static void places_inside_are_no_header(void **state) {
+    (void)state;
+    struct hand *h = calloc(1, sizeof(*h));
+    uint32_t stack = hand_stack(h, "read_line;main", "line.c");
+    void **lines = hand_new(h, OBJECTS * sizeof(void *), hand_stack(h, "open;main", "line.c"));
+    for (unsigned i = 0; i < OBJECTS; i++)
+        lines[i] = (char *)hand_new(h, 100, stack) + 8 * (i % 8 + 1);
+    store = lines;
+    hand_root(h, &store, sizeof(store), WH_ROOT_GLOBAL);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT count(*) FROM held WHERE strength = 2"), OBJECTS);
+    hand_close(s);
+    hand_free(h);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cache_in_front_is_not_the_holder),
+        cmocka_unit_test(an_array_that_keeps_objects_is_the_holder),
+        cmocka_unit_test(a_few_references_decide_nothing),
+        cmocka_unit_test(a_table_in_the_heap_that_keeps_nothing_is_not_the_holder),
+        cmocka_unit_test(objects_behind_a_header_are_as_strong_as_others),
+        cmocka_unit_test(places_inside_are_no_header),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
