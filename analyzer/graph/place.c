@@ -8,7 +8,8 @@
  * large block that lead to one kind, or what the caller calls one of a root variable. */
 #include "analyzer/graph/graph_internal.h"
 
-#define REFERENCES_MIN 64u   /* fewer say nothing; a block with as many has places of its own */
+#define REFERENCES_MIN 32u   /* fewer say nothing */
+#define LARGE_MIN      64u   /* a block with so many has places of its own */
 #define ALONE_SHARE    16u   /* one in so many does not make an owner */
 #define WORDS          64u   /* fields of a kind that are told apart */
 #define SAMPLE         4096u /* blocks of a kind that are looked at */
@@ -36,11 +37,11 @@ static void set_bit(uint64_t *bits, uint32_t block) {
 
 static bool is_large(const struct wh_places *p, uint32_t u) {
     uint32_t at = wh_out_begin(p->out, u), end = wh_out_end(p->out, u), kept = 0;
-    if (u >= p->graph->blocks || end - at < REFERENCES_MIN)
+    if (u >= p->graph->blocks || end - at < LARGE_MIN)
         return false;
-    for (; at < end && kept < REFERENCES_MIN; at++)
+    for (; at < end && kept < LARGE_MIN; at++)
         kept += wh_graph_is_kept(p->graph, at) != 0;
-    return kept == REFERENCES_MIN;
+    return kept == LARGE_MIN;
 }
 
 /* 0 = nobody knows. */

@@ -4,7 +4,7 @@
 
 #include "analyzer/symbol/type.h"
 
-#define EDGES_MIN  64u   /* of a variable: with fewer no part of it can be an owner or none */
+#define EDGES_MIN  32u   /* of a variable: with fewer no part of it can be an owner or none */
 #define PART_BYTES 4096u /* of a variable without a type: a part */
 
 /* Which part of its variable a slot belongs to: with a type, those that read alike. */

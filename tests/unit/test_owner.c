@@ -68,11 +68,11 @@ static void an_array_that_keeps_objects_is_the_holder(void **state) {
 /* A few references say nothing: of two equally good ways the shorter one is named. */
 static void a_few_references_decide_nothing(void **state) {
     (void)state;
-    struct hand *h = make_store(30);
+    struct hand *h = make_store(20);
     struct wh_store *s = hand_save(h);
     assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE creator = 'make_text' "
                                     "AND root = 'front'"),
-                     30);
+                     20);
     hand_close(s);
     hand_free(h);
 }
