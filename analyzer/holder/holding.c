@@ -36,7 +36,7 @@ static int weigh_and_solve(struct wh_holding *h, const struct wh_kinds *kinds,
     uint32_t *edge_place = NULL;
     int status = wh_registry_weaken(&h->heap, h->frames, error);
     if (status == 0)
-        status = wh_offsets_raise(&h->heap, kinds, error);
+        status = wh_offsets_raise(&h->heap, h->frames, error);
     if (status == 0)
         status = wh_variables_resolve(&h->heap, h->symbols, h->process_id, h->at_ns, &h->texts,
                                       &h->variables, error);

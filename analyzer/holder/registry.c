@@ -106,12 +106,13 @@ static bool has_links_at(const struct lists *l, uint32_t block, bool is_late) {
                                      : (kind_of(l, block) & 1u << is_late) != 0;
 }
 
-/* A list of kinds that registries have is one too: a collector's young objects may be all alike. */
+/* A list of kinds that registries have is one too: a collector's young objects may be all alike. A
+ * few may be the first of theirs. */
 static bool is_of_known_kinds(const struct lists *l, struct member first) {
-    for (struct member m = first; m.block != NO_BLOCK; m = after(l, m))
-        if (!has_links_at(l, m.block, m.is_late))
-            return false;
-    return true;
+    uint32_t known = 0, members = 0;
+    for (struct member m = first; m.block != NO_BLOCK; m = after(l, m), members++)
+        known += has_links_at(l, m.block, m.is_late);
+    return known > members / 2;
 }
 
 /* Made for the first registry: most heaps have none. */

@@ -368,18 +368,20 @@ static int rank_variables(struct resolver *r, uint32_t *rank_of) {
     return 0;
 }
 
-/* Does the program itself call the slot a list of free things, as `cache.free_list[*]`? */
+/* Does the program itself call the slot one of a list of free things, as `cache.free_list[*]` or
+ * `state.freelists.nodes.items[*]`? */
 static int is_free_list(const char *name, const char *field) {
     char text[512];
     size_t length = (size_t)snprintf(text, sizeof(text), "%s%s", name, field);
     if (length >= sizeof(text))
         return 0;
+    if (strstr(text, "free_list") || strstr(text, "freelist"))
+        return 1;
     while (length >= 3 && strcmp(text + length - 3, "[*]") == 0)
         text[length -= 3] = 0;
     while (length && (isalnum((unsigned char)text[length - 1]) || text[length - 1] == '_'))
         length--;
-    return strcmp(text + length, "free") == 0 || strstr(text + length, "free_list") ||
-           strstr(text + length, "freelist");
+    return strcmp(text + length, "free") == 0;
 }
 
 /* References that are weak by what the variable's type says: a word where it has no pointer (an

@@ -40,6 +40,7 @@ struct hand {
     uint32_t roots;
     struct {
         const char *functions, *file; /* functions: "leaf;caller;main" */
+        unsigned creator;             /* which of them, from the leaf */
     } stack[HAND_STACKS];
     uint32_t stacks;
     struct {
@@ -56,6 +57,13 @@ static inline uint32_t hand_stack(struct hand *h, const char *functions, const c
     h->stack[h->stacks].functions = functions;
     h->stack[h->stacks].file = file;
     return ++h->stacks;
+}
+
+/* The same with another creator than the leaf. */
+static inline uint32_t hand_stack_by(struct hand *h, const char *functions, const char *file,
+                                     unsigned creator) {
+    h->stack[h->stacks].creator = creator;
+    return hand_stack(h, functions, file);
 }
 
 static inline void hand_block(struct hand *h, const void *memory, size_t size, uint32_t stack) {
@@ -202,7 +210,10 @@ static inline void hand_rows(struct hand *h, struct wh_store *store) {
     for (uint32_t i = 0; i < h->stacks; i++) {
         char functions[256], frames[256] = "[", *save = NULL, creator[64];
         snprintf(functions, sizeof(functions), "%s", h->stack[i].functions);
-        snprintf(creator, sizeof(creator), "%.*s", (int)strcspn(functions, ";"), functions);
+        const char *name = functions;
+        for (unsigned c = 0; c < h->stack[i].creator; c++)
+            name += strcspn(name, ";") + 1;
+        snprintf(creator, sizeof(creator), "%.*s", (int)strcspn(name, ";"), name);
         for (char *f = strtok_r(functions, ";", &save); f; f = strtok_r(NULL, ";", &save)) {
             frame++;
             snprintf(text, sizeof(text),

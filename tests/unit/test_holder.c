@@ -235,6 +235,31 @@ static void a_collectors_list_without_a_head_is_as_weak(void **state) {
     hand_free(h);
 }
 
+static struct collected young;
+
+/* A short list of kinds that were met in the long one is the collector's, too, whatever its one
+ * member of another kind. */
+static void a_collectors_young_objects_are_as_weak(void **state) {
+    (void)state;
+    struct hand *h = make_watched(80, 9, 0);
+    uint32_t fresh = hand_stack(h, "make_fresh;main", "objects.c");
+    struct collected *last = &young;
+    for (unsigned i = 0; i < 10; i++) {
+        struct collected *c = hand_new(h, sizeof(*c), i == 4 ? fresh : i % 9 + 1);
+        c->previous = last;
+        last->next = c;
+        last = c;
+    }
+    last->next = &young;
+    young.previous = last;
+    hand_root(h, &young, sizeof(young), WH_ROOT_GLOBAL);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT count(*) FROM held WHERE strength > 1"), 2);
+    assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE root = 'young'"), 10);
+    hand_close(s);
+    hand_free(h);
+}
+
 /* The same list with members of three kinds is the program's, and as strong as it looks. */
 static void a_programs_own_list_holds_its_members(void **state) {
     (void)state;
@@ -251,6 +276,9 @@ static void a_programs_own_list_holds_its_members(void **state) {
 static struct {
     struct node *free_list[4];
     int free_count;
+    struct {
+        struct node *items[2];
+    } freelists;
 } recycler;
 
 /* A slot of a free list that was not cleared when its block was taken again. */
@@ -260,6 +288,7 @@ static void a_free_list_holds_only_what_is_free(void **state) {
     uint32_t f = hand_stack(h, "f;main", "f.c");
     recycler.free_list[0] = hand_new(h, 100, f);
     recycler.free_list[1] = other_list = hand_new(h, 1000, f);
+    recycler.freelists.items[1] = other_list;
     hand_root(h, &recycler, sizeof(recycler), WH_ROOT_GLOBAL);
     hand_root(h, &other_list, sizeof(other_list), WH_ROOT_GLOBAL);
     struct wh_store *s = hand_save(h);
@@ -468,6 +497,7 @@ int main(void) {
         cmocka_unit_test(a_collectors_list_holds_nothing_that_others_do),
         cmocka_unit_test(a_collectors_list_goes_through_objects_of_all_layouts),
         cmocka_unit_test(a_collectors_list_without_a_head_is_as_weak),
+        cmocka_unit_test(a_collectors_young_objects_are_as_weak),
         cmocka_unit_test(a_programs_own_list_holds_its_members),
         cmocka_unit_test(a_free_list_holds_only_what_is_free),
         cmocka_unit_test(a_suspect_word_holds_nothing),

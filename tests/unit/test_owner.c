@@ -128,6 +128,28 @@ static void objects_behind_a_header_are_as_strong_as_others(void **state) {
     hand_free(h);
 }
 
+/* A kind of few learns from the function that allocates for all kinds; what lies further in, as a
+ * member does, is no other beginning. */
+static void a_rare_kinds_header_is_that_of_its_allocator(void **state) {
+    (void)state;
+    static char names[OBJECTS][40];
+    struct hand *h = calloc(1, sizeof(*h));
+    void **table = hand_new(h, 2 * OBJECTS * sizeof(void *), hand_stack(h, "open;main", "a.c"));
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(names[i], sizeof(names[i]), "malloc_object;new_kind_%u;main", i);
+        char *block = hand_new(h, 80, hand_stack_by(h, names[i], "a.c", 1));
+        table[i] = block + 16;
+        table[OBJECTS + i] = i == 3 ? block + 72 : NULL;
+    }
+    store = table;
+    hand_root(h, &store, sizeof(store), WH_ROOT_GLOBAL);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT count(DISTINCT creator) FROM gap"), 21);
+    assert_int_equal(hand_number(s, "SELECT count(*) FROM held WHERE strength < 4"), 0);
+    hand_close(s);
+    hand_free(h);
+}
+
 /* Blocks that are referred to at many different places inside have no header. */
 static void places_inside_are_no_header(void **state) {
     (void)state;
@@ -151,6 +173,7 @@ int main(void) {
         cmocka_unit_test(a_few_references_decide_nothing),
         cmocka_unit_test(a_table_in_the_heap_that_keeps_nothing_is_not_the_holder),
         cmocka_unit_test(objects_behind_a_header_are_as_strong_as_others),
+        cmocka_unit_test(a_rare_kinds_header_is_that_of_its_allocator),
         cmocka_unit_test(places_inside_are_no_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
