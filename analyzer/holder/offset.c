@@ -39,7 +39,17 @@ struct look {
     struct wh_error *error;
 };
 
-/* The offset that an edge speaks for. */
+static bool is_place(unsigned offset) {
+    return offset && offset <= HEADER_MAX;
+}
+
+/* A part of something, whose length lies beside the pointer, begins anywhere in it. */
+static bool is_slice(const struct wh_edges *edges, uint64_t edge) {
+    unsigned e = edges->items[edge].evidence;
+    return e == WH_EVIDENCE_PTR_LEN || e == WH_EVIDENCE_PTR_LEN_CAP || e == WH_EVIDENCE_IOVEC ||
+           e == WH_EVIDENCE_BEGIN_END;
+}
+
 static unsigned offset_of(const struct wh_edges *edges, uint64_t edge) {
     unsigned c = edges->items[edge].edge_class;
     if (c <= WH_EDGE_TAGGED)
@@ -53,14 +63,12 @@ static void look_at_edges(struct look *l) {
     for (uint64_t i = 0; i < edges->count; i++) {
         uint8_t *of_block = &l->offset[edges->items[i].to];
         unsigned offset = offset_of(edges, i);
+        if (is_place(offset) && is_slice(edges, i))
+            offset = FAR;
         if (offset == START ||
             (*of_block != START && offset != NONE && (*of_block == NONE || offset < *of_block)))
             *of_block = (uint8_t)offset;
     }
-}
-
-static bool is_place(unsigned offset) {
-    return offset && offset <= HEADER_MAX;
 }
 
 static void look_at_blocks(struct look *l) {
