@@ -16,11 +16,13 @@
  * are met from many nodes.
  *
  * In a program whose stacks are of too many shapes this is vain, and takes up cache. `doubt` counts
- * three for a stack that was not recognised against one for one that was; at the limit all this is
- * left out for some hundred stacks, and twice as many the next time (never in verify mode). */
+ * three for a stack that was not recognised against one for one that was; at the limit the thread's
+ * stacks are foretold instead (segments.c), for some hundred events, and twice as many the next
+ * time. In verify mode the two take turns. */
 #include "state.h"
 
-enum { DOUBT_MAX = 768, PAUSE_MIN = 512, PAUSE_MAX = 16384 };
+enum { VERIFY_TURN = 512 };
+enum { DOUBT_MAX = 768, PAUSE_MIN = 512, PAUSE_MAX = 1 << 17 };
 
 /* Where an address is, in words from another one on; larger than UINT16_MAX: too far, or none. */
 WH_INLINE uint64_t place_of(uint64_t from, uint64_t address) {
@@ -179,16 +181,19 @@ static int learn(struct wh_thread *t, uint32_t count, uint32_t n, uint64_t base_
 void wh_excursion_learn(struct wh_thread *t) {
     struct wh_tail *tail = &t->tail;
     uint32_t base = tail->base;
-    if (!base || base > tail->stood || tail->count - base > WH_EXCURSION_PATHS * WH_PATH_FRAMES ||
-        tail->gap || tail->unresolved || tail->high > t->own_stack.high ||
+    if (!base || base > tail->stood || tail->gap || tail->unresolved ||
+        tail->high > t->own_stack.high ||
         base + WH_EXCURSION_PATHS * WH_PATH_FRAMES > wh_process.depth_max ||
         !wh_unwind_node(t, base))
+        return;
+    tail->known = base;
+    if (t->doubt < 0 || tail->count - base > WH_EXCURSION_PATHS * WH_PATH_FRAMES)
         return;
     if (t->path_last > UINT32_MAX - WH_EXCURSION_PATHS) { /* numbers are not given out twice */
         wh_excursion_forget(t);
         t->path_last = 0;
+        tail->known = base;
     }
-    tail->known = base;
     for (uint32_t count = tail->count, n; count > base; count -= n) {
         n = count - base > WH_PATH_FRAMES ? WH_PATH_FRAMES : count - base;
         if (!learn(t, count, n, tail->frame[base - 1].sp))
@@ -215,12 +220,17 @@ WH_INLINE uint32_t follow(struct wh_thread *t, uint32_t base, uint32_t number,
     return node;
 }
 
+void wh_excursion_take_turns(struct wh_thread *t) {
+    if (t->doubt >= 0 && ++t->pause % VERIFY_TURN == 0)
+        t->doubt = -VERIFY_TURN;
+}
+
 uint32_t wh_excursion_find(struct wh_thread *t, uintptr_t frame) {
     struct wh_tail *tail = &t->tail;
     uint32_t known = tail->known, n = 0;
     if (WH_UNLIKELY(t->doubt < 0)) {
         t->doubt++;
-        return 0;
+        return wh_segment_foretell(t, frame);
     }
     if (WH_UNLIKELY(!known ||
                     t->generation !=

@@ -6,15 +6,13 @@
  * walks through ten thousand call sites. Any other rule has its word in a second array, beside the
  * table.
  *
- * Lock-free. A key never changes its place in a table, so that its index stands for the address.
+ * Lock-free. A key never changes its place in a table.
  * When a dlclose moves the generation on, the first walk after it empties all rules, and the two
  * bits keep out what a slower thread computes too late; the keys stay. A table that is half full is
  * replaced by one twice as large. */
 #include "state.h"
 
 enum { FIRST = 2048, LAST = 1 << 18, PROBES = 16 };
-
-_Static_assert(LAST < 1 << WH_INDEX_BITS, "an index fits a segment");
 
 _Atomic(struct wh_rules *) wh_rules_current;
 static _Atomic uint32_t growing;
@@ -124,11 +122,11 @@ static uint64_t known(struct wh_rules *t, uint32_t index, uint64_t key, uint32_t
     return (word >> 16 & 0xff) == (generation & 0xff) ? word : 0;
 }
 
-struct wh_rule_found wh_rules_find(struct wh_rules *t, uint64_t key, uint32_t generation) {
+uint64_t wh_rules_find(struct wh_rules *t, uint64_t key, uint32_t generation) {
     uint64_t ip = key & ~WH_RULE_EXACT, word;
     uint32_t index = find(t, key);
     if (index != UINT32_MAX && (word = known(t, index, key, generation)) != 0)
-        return (struct wh_rule_found){word, index + 1};
+        return word;
     struct wh_rule rule = wh_cfi_rule(ip, (key & WH_RULE_EXACT) != 0);
     uint64_t code = narrow(rule, ip);
     word = code == WH_RULE_WIDE ? pack(rule, ip, generation) : code;
@@ -142,5 +140,5 @@ struct wh_rule_found wh_rules_find(struct wh_rules *t, uint64_t key, uint32_t ge
          atomic_load_explicit(&t->used, memory_order_relaxed) > (t->mask + 1) / 2) &&
         t->mask + 1 < LAST)
         grow(t);
-    return (struct wh_rule_found){word, index + 1};
+    return word;
 }

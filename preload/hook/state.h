@@ -30,8 +30,7 @@
 #define WH_DEPTH_LIMIT    1024u /* session.depth_max is cut to this */
 #define WH_WALK_MAX       2048u /* frames walked afresh before a stack counts as bottomless */
 #define WH_TAIL_MAX       (WH_WALK_MAX + WH_DEPTH_LIMIT)
-#define WH_INDEX_BITS     21 /* of a rule in the table, see rules.c */
-#define WH_SEGMENT_FRAMES 9u /* looked up at once, see intern.c */
+#define WH_SEGMENT_FRAMES 6u /* looked up at once, see segments.c */
 
 /* A frame as it was walked: the code address, stack and frame pointer as that code had them, and
  * the rule that led on to its caller. The word below sp is the return address that led here, unless
@@ -68,7 +67,7 @@ struct wh_tail {
     uint32_t limit; /* only frames below this index may be met again (signals, stack switches) */
     uint32_t gap;   /* frames are missing below this index; 0 = none */
     uint32_t base;  /* frames below the point from which nodes are looked up */
-    uint32_t plain; /* from this frame on all have an index and are not our own */
+    uint32_t plain; /* from this frame on none is our own */
     uint32_t known; /* base, where excursions from there may be recognised (excursion.c); else 0 */
     uint32_t stood; /* frames below this index held once already: standing[] is filled in */
     uint32_t unresolved; /* the walk ended before the thread's first frame */
@@ -76,29 +75,29 @@ struct wh_tail {
     struct wh_frame frame[WH_TAIL_MAX];
     struct wh_standing standing[WH_TAIL_MAX];
     uint32_t node[WH_TAIL_MAX]; /* interned path from the root to here; 0 = not asked for yet */
-    /* Of the rule, which stands for ip; 0 = none. 0 also behind the last frame. */
-    uint32_t index[WH_TAIL_MAX + WH_SEGMENT_FRAMES];
     struct wh_slot slot[2 * WH_TAIL_MAX];
 };
 
 /* ---- threads (thread.c) ------------------------------------------------------------------- */
 
-/* A run of frames from a node on, as one entry: the indices of up to nine rules, each of which
- * stands for one code address, root side in the low bits. Equal words are equal paths, so one
- * look-up replaces one for each frame. A set is a cache line of two; what falls out of it goes into
- * its neighbour. A short process touches few pages; after many misses the cache grows to 1 MiB.
- */
+/* A run of up to six frames from a node on, as one entry, and what followed it (segments.c). Places
+ * are words from 16 bytes below the leaf's sp on, so that word 1 is the leaf's address. A short
+ * process touches few pages; after many misses the cache grows to 2 MiB. */
 #define WH_SEGMENTS_SMALL 256u
 #define WH_SEGMENTS_LARGE 32768u
-
-struct wh_path {
-    uint64_t words[3]; /* three indices each; 0 = no frame */
-};
+#define WH_SEGMENT_WAYS   4u
 
 struct wh_segment {
-    struct wh_path path;
+    /* Leaf first: the code address, and in the low 16 bits the place of the word that it was read
+     * from. Behind the last frame the leaf is repeated. */
+    uint64_t frame[WH_SEGMENT_FRAMES];
     uint32_t base, id; /* node that it begins at, 0 = the root; node that it leads to, 0 = empty */
+    uint16_t next[2];  /* entries of the stacks that came after it, the newer one first */
+    uint16_t end;      /* place of the sp of the frame that follows; 0 = not to be foretold */
+    uint16_t shape; /* number of frames, and from bit 3 on the place of the bp that belongs to end;
+                       0 = it is where it was */
 };
+_Static_assert(sizeof(struct wh_segment) == 64, "a line");
 
 /* How up to seven frames lay on the stack. Places are words from 16 bytes below the leaf's sp on,
  * so that word 1 is the leaf's address; end is the sp of the frame that follows. */
@@ -156,10 +155,10 @@ struct wh_thread {
     /* A signal handler that interrupts the encoder gets a state, and so a stream, of its own; it is
      * kept for the next one. */
     struct wh_thread *nested, *outer;
-    int32_t doubt, pause;         /* whether shapes are worth a look, see excursion.c */
-    const struct wh_rules *rules; /* that the indices in tail and segments are of */
-    uint32_t generation;          /* of the code when these were made */
+    int32_t doubt, pause; /* of shapes, below 0: stacks are foretold; see excursion.c */
+    uint32_t generation;  /* of the code when these were made */
     uint32_t segment_mask, segment_misses;
+    uint32_t segment_used, segment_last; /* entries of this stack and of the one before */
     struct wh_segment *segments;
     struct wh_segment *segments_large; /* NULL until needed */
     uint32_t path_mask, path_last, link_mask, link_misses;
@@ -171,7 +170,6 @@ struct wh_thread {
     struct wh_shape shapes[WH_SHAPES];
     struct wh_tail tail;
     struct wh_frame fresh[WH_WALK_MAX]; /* leaf first */
-    uint32_t fresh_index[WH_WALK_MAX];
 };
 
 /* The guard says who on this thread is inside a hook: the holder's frame address with a level in
@@ -460,21 +458,18 @@ WH_INLINE uint64_t wh_mix(uint64_t x) {
 uint32_t wh_intern(struct wh_thread *t, uint32_t parent, uint64_t ip);
 /* The node of the tail's frames [from, to) called from base's path. */
 uint32_t wh_intern_frames(struct wh_thread *t, uint32_t base, uint32_t from, uint32_t to);
-/* The node of the tail's frames [from, to), which `path` stands for, called from base's path. */
-uint32_t wh_segment_get(struct wh_thread *t, const struct wh_path *path, uint32_t base,
-                        uint32_t from, uint32_t to);
-void wh_intern_forget(struct wh_thread *t); /* empties the thread's segments */
-uint32_t wh_intern_count(void);             /* ids handed out so far, + 1 */
+uint32_t wh_intern_count(void); /* ids handed out so far, + 1 */
 /* Does a node's path have these code addresses, leaf first, but for our own? */
 int wh_intern_is(uint32_t node, const uint64_t *ips, uint32_t count);
 
-WH_INLINE struct wh_path wh_path_of(const uint32_t index[WH_SEGMENT_FRAMES]) {
-    struct wh_path path;
-    for (unsigned i = 0; i < 3; i++, index += 3)
-        path.words[i] = (uint64_t)index[0] | (uint64_t)index[1] << WH_INDEX_BITS |
-                        (uint64_t)index[2] << 2 * WH_INDEX_BITS;
-    return path;
-}
+/* ---- segments.c ------------------------------------------------------------------------------ */
+
+/* The node of the tail's frames [from, to), called from base's path; they are up to six. */
+uint32_t wh_segment_get(struct wh_thread *t, uint32_t base, uint32_t from, uint32_t to);
+/* The node of the stack, by what followed the last one before; 0 = has to be walked. */
+uint32_t wh_segment_foretell(struct wh_thread *t, uintptr_t frame);
+void wh_segment_follow(struct wh_thread *t); /* segment_used is this stack's entry; 0 = none */
+void wh_segments_forget(struct wh_thread *t);
 
 /* ---- cfi.c: rules from .eh_frame --------------------------------------------------------------
  */
@@ -528,15 +523,11 @@ extern WH_OURS _Atomic(struct wh_rules *) wh_rules_current;
 #define WH_RULE_BP_OFFSET(word)  ((int64_t)(int16_t)((word) >> 24) * 8)
 #define WH_RULE_CFA_OFFSET(word) ((int64_t)(word) >> 40)
 
-struct wh_rule_found {
-    uint64_t word;  /* an ordinary rule, or a wide one with WH_RULE_WIDE set */
-    uint32_t index; /* of the entry, from 1; 0 = the table has no room for it */
-};
-
 int wh_rules_init(void);
 void wh_rules_forked(void);
 void wh_rules_renew(struct wh_rules *t, uint32_t generation); /* after a dlclose: empties it */
-struct wh_rule_found wh_rules_find(struct wh_rules *t, uint64_t key, uint32_t generation);
+/* An ordinary rule, or a wide one with WH_RULE_WIDE set. */
+uint64_t wh_rules_find(struct wh_rules *t, uint64_t key, uint32_t generation);
 
 /* Where a key is looked for first. Return addresses are spread evenly enough as they are. */
 WH_INLINE uint32_t wh_rule_place(const struct wh_rules *t, uint64_t key) {
@@ -568,6 +559,7 @@ uint32_t wh_tail_verify(const struct wh_tail *tail, uint32_t count); /* how many
 
 uint32_t wh_excursion_find(struct wh_thread *t, uintptr_t frame); /* node; 0 = has to be walked */
 void wh_excursion_learn(struct wh_thread *t); /* the tail from its base on, all of which holds */
+void wh_excursion_take_turns(struct wh_thread *t); /* after each stack in verify mode */
 void wh_excursion_forget(struct wh_thread *t);
 
 /* The node of the stack from the caller of the hook whose frame is given outwards. */

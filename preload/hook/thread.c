@@ -58,7 +58,7 @@ static void reset(struct wh_thread *t) {
     t->tail.limit = WH_TAIL_MAX;
     t->tail.known = 0;
     if (!t->segments) {
-        wh_intern_forget(t);
+        wh_segments_forget(t);
         wh_excursion_forget(t);
     }
     t->tid = (uint32_t)wh_sys0(SYS_gettid);

@@ -133,16 +133,14 @@ static enum step step_wide(struct wh_thread *t, struct cursor *c, uint64_t rule)
 
 /* Moves from the frame in *c to its caller; notes the frame. */
 static enum step step(struct wh_thread *t, struct cursor *c, struct wh_frame *f,
-                      uint32_t *ret_index, struct wh_rules *rules, uint32_t generation) {
-    struct wh_rule_found found =
-        wh_rules_find(rules, c->ip | (c->exact ? WH_RULE_EXACT : 0), generation);
+                      struct wh_rules *rules, uint32_t generation) {
+    uint64_t rule = wh_rules_find(rules, c->ip | (c->exact ? WH_RULE_EXACT : 0), generation);
     /* What was interrupted is no ordinary frame: another rule holds for a call that returns there.
      */
     if (c->exact)
-        found.word = wh_rule_widen(found.word) | WH_RULE_WIDE;
-    *f = (struct wh_frame){c->ip + c->exact, c->sp, c->bp, found.word};
-    *ret_index = found.index;
-    return step_wide(t, c, wh_rule_widen(found.word));
+        rule = wh_rule_widen(rule) | WH_RULE_WIDE;
+    *f = (struct wh_frame){c->ip + c->exact, c->sp, c->bp, rule};
+    return step_wide(t, c, wh_rule_widen(rule));
 }
 
 /* ---- what was remembered ----------------------------------------------------------------- */
@@ -271,18 +269,15 @@ WH_INLINE void keep(struct wh_tail *tail, uint32_t count) {
 }
 
 /* Appends n frames, the last of fresh[] first, on the leaf side of the tail. */
-WH_INLINE void push(struct wh_tail *tail, const struct wh_frame *fresh, const uint32_t *index,
-                    uint32_t n) {
+WH_INLINE void push(struct wh_tail *tail, const struct wh_frame *fresh, uint32_t n) {
     uint32_t i = tail->count;
     if (WH_UNLIKELY(!i))
         tail->high = n ? fresh[n - 1].sp : 0;
     while (n--) {
         tail->frame[i] = fresh[n];
-        tail->node[i] = 0;
-        tail->index[i++] = index[n];
+        tail->node[i++] = 0;
     }
     tail->count = i;
-    __builtin_memset(&tail->index[i], 0, WH_SEGMENT_FRAMES * sizeof *tail->index);
 }
 
 /* The node of the path to the first `count` frames of the tail, which have no gap below. */
@@ -320,7 +315,6 @@ static void make_room(struct wh_tail *tail) {
     uint32_t from = tail->count - newest;
     for (uint32_t i = 0; i < newest; i++) {
         tail->frame[root + i] = tail->frame[from + i];
-        tail->index[root + i] = tail->index[from + i];
         tail->node[root + i] = 0;
     }
     keep(tail, root);
@@ -349,13 +343,12 @@ static void find_root(struct wh_thread *t, struct cursor *c, struct wh_rules *ru
     struct wh_frame *ring = tail->frame + WH_DEPTH_LIMIT; /* what was remembered is void */
     enum step result = STEP_ON;
     for (; result == STEP_ON && walked < far; walked++)
-        result = step(t, c, &ring[walked % half], &tail->index[WH_DEPTH_LIMIT + walked % half],
-                      rules, t->generation);
+        result = step(t, c, &ring[walked % half], rules, t->generation);
     keep(tail, 0);
     tail->unresolved = result != STEP_END;
     for (uint32_t i = 0; i < half && i < walked; i++) {
         uint32_t k = (walked - 1 - i) % half;
-        push(tail, &ring[k], &tail->index[WH_DEPTH_LIMIT + k], 1);
+        push(tail, &ring[k], 1);
     }
     tail->gap = tail->plain = tail->count;
 }
@@ -399,14 +392,13 @@ static void compare(struct wh_thread *t, uintptr_t frame, uint32_t node) {
         atomic_fetch_add_explicit(&wh_process.slot->unwind_mismatch, 1, memory_order_relaxed);
 }
 
-/* What was remembered is void: the code may have changed, or the indices. */
+/* What was remembered is void: the code may have changed. */
 static __attribute__((noinline)) void forget(struct wh_thread *t, struct wh_rules *rules,
                                              uint32_t generation) {
     wh_rules_renew(rules, generation);
-    t->rules = rules;
     t->generation = generation;
     keep(&t->tail, 0);
-    wh_intern_forget(t);
+    wh_segments_forget(t);
     wh_excursion_forget(t);
 }
 
@@ -426,8 +418,7 @@ WH_INLINE uint32_t intern_stack(struct wh_thread *t, uint32_t n) {
     uint32_t node = tail->node[base - 1];
     if (WH_UNLIKELY(!node) && !(node = wh_unwind_node(t, base)))
         return 0;
-    struct wh_path path = wh_path_of(&tail->index[base]);
-    return tail->node[count - 1] = wh_segment_get(t, &path, node, base, count);
+    return tail->node[count - 1] = wh_segment_get(t, node, base, count);
 }
 
 /* ---- the walk ---------------------------------------------------------------------------- */
@@ -437,7 +428,7 @@ struct walk {
     uint32_t met;      /* remembered frames that follow the fresh ones; 0 = not met */
     uint32_t fresh;    /* frames walked */
     uint32_t switched; /* of them up to and including the last signal frame */
-    uint32_t odd;      /* one of them has no index, or is our own */
+    uint32_t odd;      /* one of them is our own */
 };
 
 /* A step of *w by a rule that is not ordinary, and out of a signal frame one more. */
@@ -448,9 +439,8 @@ static __attribute__((noinline)) enum step step_aside(struct wh_thread *t, struc
     enum step result = step_wide(t, &w->at, rule);
     while (result == STEP_ON && w->at.exact && w->fresh < WH_WALK_MAX) {
         uint32_t n = w->switched = w->fresh++;
-        result = step(t, &w->at, &t->fresh[n], &t->fresh_index[n], rules, t->generation);
-        if (wh_frame_is_own(&t->fresh[n]) || !t->fresh_index[n])
-            w->odd = 1;
+        result = step(t, &w->at, &t->fresh[n], rules, t->generation);
+        w->odd |= (uint32_t)wh_frame_is_own(&t->fresh[n]);
         *standing_frames = result == STEP_ON ? standing(&t->tail, &w->at) : 0;
     }
     return result;
@@ -476,18 +466,12 @@ WH_INLINE enum step walk(struct wh_thread *t, struct walk *w, struct wh_rules *r
         f->ip = ip;
         f->sp = sp;
         f->bp = bp;
-        uint32_t index = wh_rule_place(rules, ip);
-        uint64_t rule = atomic_load_explicit(&rules->entries[index], memory_order_relaxed) ^
-                        (ip << 16 | generation);
-        index++;
-        if (WH_UNLIKELY(rule - 1 >= WH_RULE_WIDE - 1)) {
-            struct wh_rule_found found = wh_rules_find(rules, ip, t->generation);
-            rule = found.word;
-            index = found.index;
-            w->odd |= !index;
-        }
+        uint64_t rule =
+            atomic_load_explicit(&rules->entries[wh_rule_place(rules, ip)], memory_order_relaxed) ^
+            (ip << 16 | generation);
+        if (WH_UNLIKELY(rule - 1 >= WH_RULE_WIDE - 1))
+            rule = wh_rules_find(rules, ip, t->generation);
         f->rule = rule;
-        t->fresh_index[n] = index;
         if (WH_UNLIKELY(rule & WH_RULE_WIDE)) {
             w->at.ip = ip, w->at.sp = sp, w->at.bp = bp;
             w->fresh = n;
@@ -523,7 +507,7 @@ static uint32_t unwind(struct wh_thread *t, uintptr_t frame) {
     struct wh_tail *tail = &t->tail;
     uint32_t generation = atomic_load_explicit(&wh_process.generation, memory_order_acquire);
     struct wh_rules *rules = atomic_load_explicit(&wh_rules_current, memory_order_acquire);
-    if (WH_UNLIKELY(t->generation != generation || t->rules != rules))
+    if (WH_UNLIKELY(t->generation != generation))
         forget(t, rules, generation);
     struct walk w = {.at = {.ip = word(frame + 8), .sp = frame + 16, .bp = word(frame)}};
     w.at.range = wh_stack_range(t, w.at.sp);
@@ -544,15 +528,17 @@ static uint32_t unwind(struct wh_thread *t, uintptr_t frame) {
     if (WH_UNLIKELY(tail->count + w.fresh > WH_TAIL_MAX))
         make_room(tail);
     uint32_t root = tail->count;
-    push(tail, t->fresh, t->fresh_index, w.fresh);
+    push(tail, t->fresh, w.fresh);
     if (WH_UNLIKELY(w.odd))
         tail->plain = tail->count;
     /* The interrupted frame was not called, so no return address vouches for it. */
     tail->limit = WH_LIKELY(!w.switched)
                       ? WH_TAIL_MAX
                       : root + (w.fresh > w.switched ? w.fresh - w.switched - 1 : 0);
+    t->segment_used = 0;
     uint32_t node = intern_stack(t, w.fresh);
-    if (t->doubt >= 0 && node && !w.switched)
+    wh_segment_follow(t);
+    if (node && !w.switched)
         wh_excursion_learn(t);
     return node;
 }
@@ -560,7 +546,9 @@ static uint32_t unwind(struct wh_thread *t, uintptr_t frame) {
 uint32_t wh_unwind_slow(struct wh_thread *t, uintptr_t frame, uint32_t node) {
     if (!node)
         node = unwind(t, frame);
-    if (WH_UNLIKELY(wh_process.verify))
+    if (WH_UNLIKELY(wh_process.verify)) {
         compare(t, frame, node);
+        wh_excursion_take_turns(t);
+    }
     return node;
 }
