@@ -116,20 +116,30 @@ void wh_edges_release(struct wh_edges *edges);
 int wh_edges_add_any(struct wh_edges *edges, const struct wh_heap_edge *edge,
                      struct wh_error *error);
 
-static inline int wh_edges_add(struct wh_edges *edges, const struct wh_heap_edge *e,
-                               struct wh_error *error) {
-    /* Another plain one of the same node, or of one a little further on? */
-    if ((e->from_offset & 7) || e->from_offset >> 3 > WH_PLACE_MAX || e->to_offset || e->visible ||
-        e->from >= edges->nodes || e->from + 1 < edges->begun || edges->count >= edges->plain_until)
-        return wh_edges_add_any(edges, e, error);
-    while (edges->begun <= e->from)
+/* Another one from an aligned slot to a first byte, of the same node or of one a little further on?
+ * False = no, or there is no room: wh_edges_add_any(). */
+static inline bool wh_edges_add_plain(struct wh_edges *edges, uint32_t from, uint64_t from_offset,
+                                      uint32_t to, unsigned edge_class, unsigned evidence) {
+    if (from_offset >> 3 > WH_PLACE_MAX || from >= edges->nodes || from + 1 < edges->begun ||
+        edges->count >= edges->plain_until)
+        return false;
+    while (edges->begun <= from)
         edges->first[edges->begun++] = (uint32_t)edges->count;
     edges->items[edges->count++] =
-        (struct wh_edge){.to = e->to,
-                         .edge_class = e->edge_class & 7u,
-                         .evidence = e->evidence & 31u,
-                         .place = (uint32_t)(e->from_offset >> 3) & WH_PLACE_MAX};
-    return WH_OK;
+        (struct wh_edge){.to = to,
+                         .edge_class = edge_class & 7u,
+                         .evidence = evidence & 31u,
+                         .place = (uint32_t)(from_offset >> 3) & WH_PLACE_MAX};
+    return true;
+}
+
+static inline int wh_edges_add(struct wh_edges *edges, const struct wh_heap_edge *e,
+                               struct wh_error *error) {
+    bool is_plain = !(e->from_offset & 7) && !e->to_offset && !e->visible;
+    return is_plain && wh_edges_add_plain(edges, e->from, e->from_offset, e->to, e->edge_class,
+                                          e->evidence)
+               ? WH_OK
+               : wh_edges_add_any(edges, e, error);
 }
 
 /* Begins anew, for at most as many nodes as it was opened for. */

@@ -42,9 +42,7 @@ static uint64_t count_wiped(const struct wh_extract *x) {
 /* What is scanned although others may write it meanwhile. */
 static uint64_t count_shared(const struct wh_extract *x) {
     const struct wh_heap *h = x->heap;
-    uint64_t shared = 0;
-    for (uint32_t i = 0; i < h->node_count; i++)
-        shared += h->nodes[i].flags & WH_NODE_VOLATILE ? h->nodes[i].size : 0;
+    uint64_t shared = x->shared_bytes;
     for (uint32_t i = 0; i < h->root_count; i++) {
         const struct wh_heap_root *r = &h->roots[i];
         const struct wh_mapping *m =

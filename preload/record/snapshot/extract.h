@@ -40,10 +40,18 @@ struct wh_index_outer {
     uint32_t node, parent; /* parent: index of the outer around this one, WH_NO_NODE = none */
 };
 
+#define WH_GAPS_MAX 3u
+
+struct wh_gap_between {
+    uint64_t start, bytes;
+};
+
 struct wh_index {
     const struct wh_heap_node *nodes;
-    uint32_t node_count;
-    uint32_t granule_shift; /* 4, or 3 where blocks of 8 bytes lie side by side */
+    uint32_t node_count, gap_count;
+    struct wh_gap_between gaps[WH_GAPS_MAX]; /* the widest without nodes, in regions; ascending */
+    uint64_t end;                            /* behind the last region with nodes */
+    uint32_t granule_shift;                  /* 4, or 3 where blocks of 8 bytes lie side by side */
     uint32_t words_per_region;
     bool crowded; /* even 8-byte granules hold two starts (no allocator does that; lost events
                      might) */
@@ -96,8 +104,9 @@ struct wh_extract {
     uint64_t *refers;    /* bit per node: a believable edge begins in it. 64 nodes are one thread's,
                             the others look */
     uint32_t first_node; /* heap->edges begins with this one's */
-    bool is_bare;        /* without nodes: the allocator's memory is wanted among the roots */
-    bool failed;         /* out of memory somewhere */
+    uint64_t shared_bytes; /* of nodes in shared mappings */
+    bool is_bare;          /* without nodes: the allocator's memory is wanted among the roots */
+    bool failed;           /* out of memory somewhere */
 };
 
 struct wh_keyed {

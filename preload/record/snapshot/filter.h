@@ -4,7 +4,7 @@
 
 #include "record/snapshot/extract.h"
 
-#define WH_SPANS_MAX 4u
+#define WH_SPANS_MAX (WH_GAPS_MAX + 1)
 #define WH_TOPS_MAX  8u
 
 struct wh_span {
@@ -19,7 +19,7 @@ struct wh_filter {
     bool avx2; /* may be cleared: the plain form gives the same answer */
 };
 
-void wh_filter_init(struct wh_filter *f, const struct wh_heap *heap);
+void wh_filter_init(struct wh_filter *f, const struct wh_index *index);
 
 /* Entries that `hits` must have for a piece of so many bytes. */
 #define WH_FILTER_HITS(bytes) (3 * ((bytes) / 8) + 32)

@@ -44,6 +44,22 @@ static void compare(struct wh_index *index, uint32_t i, bool *nested) {
     *nested |= n->address - before->address < width(before);
 }
 
+/* Keeps the widest, in the order of their addresses. */
+static void add_gap(struct wh_index *index, struct wh_gap_between gap) {
+    struct wh_gap_between *gaps = index->gaps;
+    uint32_t *count = &index->gap_count;
+    if (*count == WH_GAPS_MAX) {
+        uint32_t least = 0;
+        for (uint32_t g = 1; g < *count; g++)
+            least = gaps[g].bytes < gaps[least].bytes ? g : least;
+        if (gaps[least].bytes >= gap.bytes)
+            return;
+        --*count;
+        memmove(gaps + least, gaps + least + 1, (*count - least) * sizeof *gaps);
+    }
+    gaps[(*count)++] = gap;
+}
+
 /* Marks the regions that nodes cover and counts those in which one starts, which get words.
  * Neighbours lie in the same region mostly. */
 static int cover(struct wh_index *index, uint32_t *ret_regions, bool *ret_nested) {
@@ -57,6 +73,8 @@ static int cover(struct wh_index *index, uint32_t *ret_regions, bool *ret_nested
             ((start & ~(REGION_BYTES - 1)) == done && (end & ~(REGION_BYTES - 1)) == done))
             continue;
         done = start & ~(REGION_BYTES - 1);
+        if (index->end && start >= index->end + REGION_BYTES)
+            add_gap(index, (struct wh_gap_between){index->end, start - index->end});
         for (uint64_t a = done; a <= end; a += REGION_BYTES) {
             struct wh_index_region *region = make_region(index, a);
             if (!region)
@@ -64,6 +82,7 @@ static int cover(struct wh_index *index, uint32_t *ret_regions, bool *ret_nested
             region->covered = 1;
             if (a <= start && !region->words)
                 region->words = ++regions;
+            index->end = a + REGION_BYTES > index->end ? a + REGION_BYTES : index->end;
         }
     }
     *ret_regions = regions;

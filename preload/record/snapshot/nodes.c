@@ -54,12 +54,14 @@ static uint64_t node_end(const struct wh_heap_node *n) {
     return n->address + n->size;
 }
 
-/* Drops nodes that cannot be there. Returns how many are kept. */
-static uint32_t resolve_overlaps(struct wh_heap_node *nodes, uint32_t count,
-                                 uint32_t *ret_dropped) {
+/* Drops nodes that cannot be there. Returns how many are kept; *ret_mapped: mappings are among
+ * them. */
+static uint32_t resolve_overlaps(struct wh_heap_node *nodes, uint32_t count, uint32_t *ret_dropped,
+                                 bool *ret_mapped) {
     uint32_t kept = 0, open[64], depth = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct wh_heap_node n = nodes[i];
+        *ret_mapped |= n.kind == WH_NODE_MMAP;
         /* Behind everything so far, as nearly all are. */
         if (depth && n.address >= node_end(&nodes[open[0]]) &&
             n.address > nodes[kept - 1].address && node_end(&n) < 1ull << 62) {
@@ -98,6 +100,7 @@ static uint32_t resolve_overlaps(struct wh_heap_node *nodes, uint32_t count,
     return kept;
 }
 
+/* What is scanned although others may write it meanwhile. */
 static void flag_shared(struct wh_extract *x) {
     const struct wh_frozen *f = x->f;
     for (uint32_t i = 0, m = 0; i < x->heap->node_count; i++) {
@@ -106,8 +109,10 @@ static void flag_shared(struct wh_extract *x) {
             continue;
         while (m < f->map_count && f->maps[m].end <= n->address)
             m++;
-        if (m < f->map_count && f->maps[m].start <= n->address && f->maps[m].shared)
+        if (m < f->map_count && f->maps[m].start <= n->address && f->maps[m].shared) {
             n->flags |= WH_NODE_VOLATILE;
+            x->shared_bytes += n->size;
+        }
     }
 }
 
@@ -142,14 +147,16 @@ int wh_extract_nodes(struct wh_extract *x, uint64_t count) {
     if (!is_sorted(x->heap->nodes, count))
         sort_nodes(x->heap->nodes, count, memory);
     uint32_t dropped = 0;
-    x->heap->node_count = resolve_overlaps(x->heap->nodes, (uint32_t)count, &dropped);
+    bool mapped = false;
+    x->heap->node_count = resolve_overlaps(x->heap->nodes, (uint32_t)count, &dropped, &mapped);
     if (wh_edges_open(&x->heap->edges, x->heap->node_count, memory, room, NULL) != WH_OK)
         return WH_ESYSTEM;
     if (dropped) {
         x->figures->unknown_blocks += dropped;
         wh_snapshot_caveat(x->figures, "%u blocks overlapped others and were left out", dropped);
     }
-    flag_shared(x);
+    if (mapped)
+        flag_shared(x);
     return wh_index_init(&x->index, x->heap->nodes, x->heap->node_count);
 }
 

@@ -114,15 +114,20 @@ static void scan_run(struct scanner *s, uint32_t first, uint32_t last) {
     if (end - start < 8 || !load_piece(s, start, (end - start) & ~7ull, start, end))
         return;
     uint32_t hits = filter_piece(s, true), node = first;
+    start = nodes[node].address; /* of the node */
+    end = start + nodes[node].size;
     for (uint32_t i = 0; i < hits; i++) {
         if (i % BATCH == 0)
             look_up_batch(s, i, hits);
-        uint64_t slot = start + s->hits[i];
-        while (node < last && nodes[node].address + nodes[node].size < slot + 8)
-            node++;
-        if (node < last && slot >= nodes[node].address)
-            wh_word_take(s->x, &s->words, node, nodes[node].address, slot, nodes[node].address,
-                         nodes[node].address + nodes[node].size, s->nodes[i % BATCH]);
+        uint64_t slot = s->words.address + s->hits[i];
+        while (end < slot + 8) {
+            if (++node == last)
+                return;
+            start = nodes[node].address;
+            end = start + nodes[node].size;
+        }
+        if (slot >= start)
+            wh_word_take(s->x, &s->words, node, start, slot, start, end, s->nodes[i % BATCH]);
     }
 }
 
@@ -435,7 +440,7 @@ int wh_extract_edges(struct wh_extract *x) {
     bool is_open = open_scanner(&s, x);
     x->refers = calloc(x->heap->node_count / 64 + 1, sizeof *x->refers);
     if (is_open && x->refers) {
-        wh_filter_init(&s.filter, x->heap);
+        wh_filter_init(&s.filter, &x->index);
         scan_all_nodes(&s);
         scan_roots(&s);
         if (s.words.too_deep)

@@ -98,11 +98,16 @@ static bool classify(const struct wh_extract *x, const struct candidate *c,
     return true;
 }
 
+/* A believable one, of a node. */
+static void note_reference(struct wh_extract *x, uint32_t from) {
+    uint64_t *refers = &x->refers[from / 64];
+    __atomic_store_n(refers, *refers | 1ull << from % 64, __ATOMIC_RELAXED);
+}
+
 static void add_edge(struct wh_extract *x, struct wh_heap_edge *edge) {
     if (!(edge->from & WH_FROM_ROOT)) {
-        uint64_t *refers = &x->refers[edge->from / 64];
         if (edge->edge_class >= WH_EDGE_INTERIOR)
-            __atomic_store_n(refers, *refers | 1ull << edge->from % 64, __ATOMIC_RELAXED);
+            note_reference(x, edge->from);
         edge->from -= x->first_node;
     }
     if (wh_edges_add(&x->heap->edges, edge, NULL) != WH_OK)
@@ -225,36 +230,55 @@ static void take_any(struct wh_extract *x, struct wh_words *words, uint32_t from
     add_edge(x, &edge);
 }
 
-/* Most words are a block's address and nothing else: no tag, not the end of the block before, no
- * length and no pointer into the same block behind it. */
-static bool is_simple(const struct wh_extract *x, const struct wh_words *words, uint64_t slot,
-                      uint64_t end, uint32_t guess) {
-    int64_t at = (int64_t)(slot - words->address);
-    uint64_t value = wh_word_at(words, at), after = 0;
+/* Most words are a block's address, untagged, and not the end of the block before. */
+static bool is_start(const struct wh_extract *x, uint64_t value, uint64_t slot, uint32_t guess) {
     if (guess == WH_NO_NODE || x->index.crowded || slot % 8)
         return false;
     const struct wh_heap_node *n = &x->heap->nodes[guess];
-    if (value != n->address || !n->size || (guess && n[-1].address + n[-1].size == value))
-        return false;
-    if (end - slot >= 16 && at + 16 <= (int64_t)(words->bytes + words->after))
-        after = wh_word_at(words, at + 8);
-    return after - 1 >= n->size && after - value > n->size;
+    return value == n->address && n->size && !(guess && n[-1].address + n[-1].size == value);
+}
+
+/* Such a word: what is left to see is a length, or a pointer into the same block, behind it. */
+static void take_start(struct wh_extract *x, const struct wh_words *words, uint32_t from,
+                       uint64_t origin, uint64_t slot, uint64_t start, uint64_t end,
+                       struct candidate *c) {
+    const struct wh_heap_node *n = &x->heap->nodes[c->node];
+    int64_t at = (int64_t)(slot - words->address);
+    struct length length = {0, WH_EVIDENCE_NONE};
+    if (end - slot >= 16 && at + 16 <= (int64_t)(words->bytes + words->after)) {
+        uint64_t after = wh_word_at(words, at + 8);
+        if (after - 1 < n->size || after - c->value <= n->size) {
+            look_around(words, at, slot, start, end, c);
+            length = length_beside(x, c);
+            if (length.visible > WH_OFFSET_MASK || wh_is_doubtful(x, c->node, length.evidence))
+                length.visible = 0;
+        }
+    }
+    if (!length.visible && !(from & WH_FROM_ROOT) &&
+        wh_edges_add_plain(&x->heap->edges, from - x->first_node, slot - origin, c->node,
+                           WH_EDGE_START, length.evidence)) {
+        note_reference(x, from);
+        return;
+    }
+    struct wh_heap_edge edge = {.from = from,
+                                .to = c->node,
+                                .from_offset = (slot - origin) & WH_OFFSET_MASK,
+                                .visible = length.visible,
+                                .edge_class = WH_EDGE_START,
+                                .evidence = length.evidence & 31};
+    add_edge(x, &edge);
 }
 
 void wh_word_take(struct wh_extract *x, struct wh_words *words, uint32_t from, uint64_t origin,
                   uint64_t slot, uint64_t start, uint64_t end, uint32_t guess) {
-    if (is_simple(x, words, slot, end, guess) && slot - origin <= WH_OFFSET_MASK) {
-        if (guess == from)
-            return;
-        struct wh_heap_edge edge = {.from = from,
-                                    .to = guess,
-                                    .from_offset = (slot - origin) & WH_OFFSET_MASK,
-                                    .edge_class = WH_EDGE_START};
-        add_edge(x, &edge);
+    uint64_t value = wh_word_at(words, (int64_t)(slot - words->address));
+    if (is_start(x, value, slot, guess) && slot - origin <= WH_OFFSET_MASK) {
+        struct candidate c = {.value = value, .node = guess};
+        if (guess != from) /* what points at itself holds nothing */
+            take_start(x, words, from, origin, slot, start, end, &c);
         return;
     }
-    uint64_t value = wh_word_at(words, (int64_t)(slot - words->address)) & WH_LOW48;
-    uint32_t before = wh_index_settle(&x->index, value, guess);
+    uint32_t before = wh_index_settle(&x->index, value & WH_LOW48, guess);
     if (slot % 8)
         take_unaligned(x, words, from, slot, slot - origin, before);
     else
