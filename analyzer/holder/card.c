@@ -41,6 +41,8 @@ const char *wh_class_reason(unsigned edge_class, unsigned evidence) {
         return "vtables at the block's start and there: a second base class";
     case WH_EVIDENCE_OR_END:
         return "the block's address, or the end of a range in the block before it";
+    case WH_EVIDENCE_TAIL:
+        return "left over: behind what (begin, end, capacity) say is used of the block";
     case WH_EVIDENCE_REGISTRY:
         return "a link of a list through objects of all kinds, such as a collector's";
     default:

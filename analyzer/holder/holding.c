@@ -9,6 +9,7 @@
 #include "analyzer/holder/place.h"
 #include "analyzer/holder/registry.h"
 #include "analyzer/holder/runtime.h"
+#include "analyzer/holder/tail.h"
 #include "base/string.h"
 
 static int load_row(struct wh_holding *h, struct wh_error *error) {
@@ -34,7 +35,9 @@ static int load_row(struct wh_holding *h, struct wh_error *error) {
 static int weigh_and_solve(struct wh_holding *h, const struct wh_kinds *kinds,
                            struct wh_error *error) {
     uint32_t *edge_place = NULL;
-    int status = wh_registry_weaken(&h->heap, h->frames, error);
+    int status = wh_tails_weaken(&h->heap, error);
+    if (status == 0)
+        status = wh_registry_weaken(&h->heap, h->frames, error);
     if (status == 0)
         status = wh_offsets_raise(&h->heap, h->frames, error);
     if (status == 0)

@@ -46,6 +46,7 @@ enum wh_edge_evidence {
     WH_EVIDENCE_REGISTRY =
         13,                  /* link of a list through objects of all kinds (set by the analyzer) */
     WH_EVIDENCE_OR_END = 14, /* the block's start, or the end of the block in front of it */
+    WH_EVIDENCE_TAIL = 15,   /* in memory that its owner does not use (set by the analyzer) */
 };
 
 #define WH_FROM_ROOT 0x80000000u /* edge.from: bit set = index into roots, else into nodes */

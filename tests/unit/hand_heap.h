@@ -10,6 +10,7 @@
 #include <link.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -119,7 +120,12 @@ static inline void hand_scan(const struct hand *h, struct wh_heap *heap, uint32_
         memcpy(&word, memory + at, sizeof(word));
         for (uint32_t b = 0; b < heap->node_count; b++) {
             const struct wh_heap_node *n = &heap->nodes[b];
-            if (word < n->address || word >= n->address + (n->size ? n->size : 1))
+            /* A block's end counts behind a place in it. */
+            uint64_t before = 0;
+            if (at >= 8)
+                memcpy(&before, memory + at - 8, sizeof(before));
+            bool is_end = word == n->address + n->size && before - n->address < n->size;
+            if (word < n->address || (word >= n->address + (n->size ? n->size : 1) && !is_end))
                 continue;
             struct wh_heap_edge e = {.from = from,
                                      .to = b,

@@ -166,6 +166,48 @@ static void places_inside_are_no_header(void **state) {
     hand_free(h);
 }
 
+static struct { void **begin, **end, **capacity; } list;
+static void *now_here;
+
+/* What a vector's capacity still has from before does not hold where something else does; what
+ * nothing else refers to is still found there, as weakly as it is. */
+static void the_unused_end_of_a_vector_holds_weakly(void **state) {
+    (void)state;
+    struct hand *h = calloc(1, sizeof(*h));
+    uint32_t stack = hand_stack(h, "make_object;main", "a.c");
+    list.begin = hand_new(h, 8 * sizeof(void *), hand_stack(h, "grow;main", "a.c"));
+    for (unsigned i = 0; i < 6; i++)
+        list.begin[i] = hand_new(h, 100, stack);
+    list.end = list.begin + 3;
+    list.capacity = list.begin + 8;
+    now_here = list.begin[4];
+    hand_root(h, &list, sizeof(list), WH_ROOT_GLOBAL);
+    hand_root(h, &now_here, sizeof(now_here), WH_ROOT_GLOBAL);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE root = 'now_here'"), 1);
+    assert_int_equal(hand_number(s, "SELECT sum(objects) FROM gap WHERE root = 'list'"), 6);
+    assert_int_equal(hand_number(s, "SELECT count(*) FROM held WHERE strength = 1"), 2);
+    assert_int_equal(hand_number(s, "SELECT count(*) FROM reference WHERE class = 1 AND "
+                                    "evidence = 'unused tail'"),
+                     3);
+    hand_close(s);
+    hand_free(h);
+}
+
+/* A deque's (current, first, last) says nothing of what lies behind the current one. */
+static void a_deque_holds_what_is_in_it(void **state) {
+    (void)state;
+    struct hand *h = calloc(1, sizeof(*h));
+    list.begin = list.end = hand_new(h, 8 * sizeof(void *), hand_stack(h, "grow;main", "a.c"));
+    list.capacity = list.begin + 8;
+    list.begin[4] = hand_new(h, 100, hand_stack(h, "make_object;main", "a.c"));
+    hand_root(h, &list, sizeof(list), WH_ROOT_GLOBAL);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT count(*) FROM held WHERE strength < 4"), 0);
+    hand_close(s);
+    hand_free(h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cache_in_front_is_not_the_holder),
@@ -175,6 +217,8 @@ int main(void) {
         cmocka_unit_test(objects_behind_a_header_are_as_strong_as_others),
         cmocka_unit_test(a_rare_kinds_header_is_that_of_its_allocator),
         cmocka_unit_test(places_inside_are_no_header),
+        cmocka_unit_test(the_unused_end_of_a_vector_holds_weakly),
+        cmocka_unit_test(a_deque_holds_what_is_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
