@@ -18,6 +18,7 @@ const char *wh_class_reason(unsigned edge_class, unsigned evidence) {
     switch (evidence) {
     case WH_EVIDENCE_PTR_LEN:
     case WH_EVIDENCE_PTR_LEN_CAP:
+    case WH_EVIDENCE_BYTES:
         return "a length that fits the block lies beside the pointer";
     case WH_EVIDENCE_IOVEC:
         return "one of a run of (pointer, length) pairs";

@@ -47,7 +47,7 @@ static bool is_place(unsigned offset) {
 static bool is_slice(const struct wh_edges *edges, uint64_t edge) {
     unsigned e = edges->items[edge].evidence;
     return e == WH_EVIDENCE_PTR_LEN || e == WH_EVIDENCE_PTR_LEN_CAP || e == WH_EVIDENCE_IOVEC ||
-           e == WH_EVIDENCE_BEGIN_END;
+           e == WH_EVIDENCE_BYTES || e == WH_EVIDENCE_BEGIN_END;
 }
 
 static unsigned offset_of(const struct wh_edges *edges, uint64_t edge) {

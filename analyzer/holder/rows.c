@@ -27,9 +27,11 @@ struct writer {
 
 const char *wh_evidence_name(unsigned evidence) {
     static const char *const names[] = {
-        NULL,           "(ptr,len)",     "(ptr,len,cap)", "begin/end",      "one past", "cookie",
-        "like offsets", "next header",   "low tag",       "unaligned slot", "high tag", "iovec",
-        "second base",  "registry link", "or an end",     "unused tail"};
+        NULL,          "(ptr,len)",      "(ptr,len,cap)", "begin/end",
+        "one past",    "cookie",         "like offsets",  "next header",
+        "low tag",     "unaligned slot", "high tag",      "iovec",
+        "second base", "registry link",  "or an end",     "(ptr,len,cap) bytes",
+        "unused tail"};
     return evidence < sizeof(names) / sizeof(*names) ? names[evidence] : NULL;
 }
 

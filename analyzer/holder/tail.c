@@ -3,7 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNKNOWN UINT64_MAX
+/* So many bytes of a block are in use; 0 = nobody says so. */
+struct used {
+    uint64_t by_places; /* by a run of words */
+    uint64_t by_bytes;  /* by lengths in bytes, where all references to its beginning have one */
+};
+#define ALL UINT64_MAX
 
 /* Words side by side that point into one block, in the order of their addresses. */
 struct run {
@@ -12,21 +17,25 @@ struct run {
     unsigned words;
 };
 
-/* A run from the beginning to the end, with something between: so much is used. A place at the
- * beginning may as well be where reading goes on, as in a deque. */
-static void end_run(const struct run *r, const struct wh_heap *heap, uint64_t *used) {
-    if (r->words < 3 || r->first != 0 || r->before_last == 0 || r->last != heap->nodes[r->to].size)
-        return;
-    uint64_t *of_block = &used[r->to];
-    if (*of_block == UNKNOWN || *of_block < r->before_last)
-        *of_block = r->before_last;
+static void raise(uint64_t *used, uint64_t at_least) {
+    *used = *used < at_least ? at_least : *used;
 }
 
-static void find_used(const struct wh_heap *heap, uint64_t *used) {
+/* A run from the beginning to the end, with something between: so much is used. A place at the
+ * beginning may as well be where reading goes on, as in a deque. */
+static void end_run(const struct run *r, const struct wh_heap *heap, struct used *used) {
+    if (r->words >= 3 && r->first == 0 && r->last == heap->nodes[r->to].size)
+        raise(&used[r->to].by_places, r->before_last);
+}
+
+static void find_used(const struct wh_heap *heap, struct used *used) {
     struct wh_edge_walk w = {.edges = &heap->edges};
     struct run r = {0};
     while (wh_edge_next(&w)) {
         const struct wh_heap_edge *e = &w.edge;
+        if (e->to_offset == 0 && e->edge_class > WH_EDGE_TAGGED)
+            raise(&used[e->to].by_bytes,
+                  e->evidence == WH_EVIDENCE_BYTES && e->visible ? e->visible : ALL);
         if (r.words && e->from == r.from && e->to == r.to && e->from_offset == r.slot + 8 &&
             e->to_offset >= r.last) {
             r.before_last = r.last;
@@ -41,21 +50,21 @@ static void find_used(const struct wh_heap *heap, uint64_t *used) {
     end_run(&r, heap, used);
 }
 
+static void weaken(struct wh_edges *edges, uint32_t block, uint64_t used, unsigned edge_class) {
+    for (uint32_t e = edges->first[block]; used && e < edges->first[block + 1]; e++)
+        if (edges->items[e].edge_class > edge_class && wh_edges_from_offset(edges, e) >= used)
+            wh_edges_change(edges, e, edge_class, WH_EVIDENCE_TAIL);
+}
+
 int wh_tails_weaken(struct wh_heap *heap, struct wh_error *error) {
-    struct wh_edges *edges = &heap->edges;
-    uint64_t *used = malloc((heap->node_count + 1ul) * sizeof(*used));
+    struct used *used = calloc(heap->node_count + 1ul, sizeof(*used));
     if (!used)
         return wh_fail(error, WH_ESYSTEM, "no memory for what is used of %u blocks",
                        heap->node_count);
-    memset(used, 0xff, (heap->node_count + 1ul) * sizeof(*used));
     find_used(heap, used);
-    for (uint32_t b = 0; b < heap->node_count; b++) {
-        if (used[b] == UNKNOWN)
-            continue;
-        for (uint32_t e = edges->first[b]; e < edges->first[b + 1]; e++)
-            if (edges->items[e].edge_class > WH_EDGE_TAGGED &&
-                wh_edges_from_offset(edges, e) >= used[b])
-                wh_edges_change(edges, e, WH_EDGE_TAGGED, WH_EVIDENCE_TAIL);
+    for (uint32_t b = 0; b < heap->node_count && heap->edges.count; b++) {
+        weaken(&heap->edges, b, used[b].by_places, WH_EDGE_TAGGED);
+        weaken(&heap->edges, b, used[b].by_bytes, WH_EDGE_SUSPECT);
     }
     free(used);
     return 0;

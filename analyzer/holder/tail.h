@@ -6,7 +6,7 @@
 
 /* Where the words beside one another are a block's beginning, places in it and its end, what lies
  * behind the last of those places was left there by an earlier use: references from there become
- * weak. */
+ * weak. What lies behind a text in a string's memory is no reference at all. */
 int wh_tails_weaken(struct wh_heap *heap, struct wh_error *error);
 
 #endif

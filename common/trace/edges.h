@@ -46,7 +46,8 @@ enum wh_edge_evidence {
     WH_EVIDENCE_REGISTRY =
         13,                  /* link of a list through objects of all kinds (set by the analyzer) */
     WH_EVIDENCE_OR_END = 14, /* the block's start, or the end of the block in front of it */
-    WH_EVIDENCE_TAIL = 15,   /* in memory that its owner does not use (set by the analyzer) */
+    WH_EVIDENCE_BYTES = 15,  /* next two words are len <= cap in bytes, of all the block has */
+    WH_EVIDENCE_TAIL = 16,   /* in memory that its owner does not use (set by the analyzer) */
 };
 
 #define WH_FROM_ROOT 0x80000000u /* edge.from: bit set = index into roots, else into nodes */

@@ -603,7 +603,7 @@ static const char *check_slots(const struct wh_heap *heap, uint64_t first, uint6
         uint64_t slot = wh_edges_from_offset(&heap->edges, i);
         if (e->to >= heap->node_count)
             return "an edge to nowhere";
-        if (e->edge_class > WH_EDGE_TYPED || e->evidence > WH_EVIDENCE_OR_END)
+        if (e->edge_class > WH_EDGE_TYPED || e->evidence > WH_EVIDENCE_BYTES)
             return "an edge of unknown class";
         if (slot < before)
             return "edges out of order";

@@ -47,6 +47,7 @@ struct hand {
     struct {
         const void *slot;
         uint64_t visible;
+        unsigned evidence;
     } slice[64];
     uint32_t slices;
     const void *weak[64]; /* slots whose word is only a suspect */
@@ -101,7 +102,14 @@ static inline struct wh_heap_root *hand_root(struct hand *h, const void *memory,
 /* The pointer at this slot is one of (pointer, length). */
 static inline void hand_slice(struct hand *h, const void *slot, uint64_t visible) {
     h->slice[h->slices].slot = slot;
+    h->slice[h->slices].evidence = WH_EVIDENCE_PTR_LEN;
     h->slice[h->slices++].visible = visible;
+}
+
+/* It is one of (pointer, length, capacity) in bytes. */
+static inline void hand_text_slot(struct hand *h, const void *slot, uint64_t visible) {
+    hand_slice(h, slot, visible);
+    h->slice[h->slices - 1].evidence = WH_EVIDENCE_BYTES;
 }
 
 static inline void hand_weak(struct hand *h, const void *slot) {
@@ -135,7 +143,7 @@ static inline void hand_scan(const struct hand *h, struct wh_heap *heap, uint32_
             for (uint32_t s = 0; s < h->slices; s++)
                 if (h->slice[s].slot == memory + at) {
                     e.visible = h->slice[s].visible & WH_OFFSET_MASK;
-                    e.evidence = WH_EVIDENCE_PTR_LEN;
+                    e.evidence = h->slice[s].evidence & 31;
                     e.edge_class = e.to_offset ? WH_EDGE_REASONED : WH_EDGE_START;
                 }
             for (uint32_t s = 0; s < h->weaks; s++)

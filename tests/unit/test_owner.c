@@ -194,6 +194,27 @@ static void the_unused_end_of_a_vector_holds_weakly(void **state) {
     hand_free(h);
 }
 
+/* Behind a string's text its memory has what was there before: no holder; unless somebody refers to
+ * all of it, too. */
+static void behind_a_text_is_no_reference(void **state) {
+    (void)state;
+    for (unsigned others = 0; others < 2; others++) {
+        struct hand *h = calloc(1, sizeof(*h));
+        uint32_t stack = hand_stack(h, "make_object;main", "a.c");
+        void **text = store = hand_new(h, 8 * sizeof(void *), hand_stack(h, "append;main", "a.c"));
+        text[1] = hand_new(h, 100, stack);
+        text[6] = hand_new(h, 200, stack);
+        now_here = others ? text : NULL;
+        hand_root(h, &store, sizeof(store), WH_ROOT_GLOBAL);
+        hand_root(h, &now_here, sizeof(now_here), WH_ROOT_GLOBAL);
+        hand_text_slot(h, &store, 35);
+        struct wh_store *s = hand_save(h);
+        assert_int_equal(hand_number(s, "SELECT lost_bytes FROM snapshot"), others ? 0 : 200);
+        hand_close(s);
+        hand_free(h);
+    }
+}
+
 /* A deque's (current, first, last) says nothing of what lies behind the current one. */
 static void a_deque_holds_what_is_in_it(void **state) {
     (void)state;
@@ -219,6 +240,7 @@ int main(void) {
         cmocka_unit_test(places_inside_are_no_header),
         cmocka_unit_test(the_unused_end_of_a_vector_holds_weakly),
         cmocka_unit_test(a_deque_holds_what_is_in_it),
+        cmocka_unit_test(behind_a_text_is_no_reference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,6 +37,7 @@
 enum {
     B_GLOBAL,
     B_SLICED,
+    B_TEXT,
     B_STACK,
     B_TLS,
     B_KEY3,
@@ -86,6 +87,10 @@ static struct {
     char *pointer;
     size_t length;
 } slice;
+static struct {
+    char *volatile pointer;
+    volatile size_t length, capacity;
+} text;
 static struct { void **begin, **end, **capacity; } vector;
 static struct {
     char pad;
@@ -219,6 +224,9 @@ static void lay_out(void) {
     char *p;
     global_holder = take(B_GLOBAL, 100, 32);
     slice.pointer = (char *)take(B_SLICED, 4096, 32) + 1024;
+    text.pointer = take(B_TEXT, 61, 32);
+    text.length = 35;
+    text.capacity = 60;
     slice.length = 7;
     take(B_LOST, 64, 32);
     vector.begin = take(B_VECTOR, 80, 0); /* ends where the neighbour starts */
@@ -441,6 +449,13 @@ static void slice_reaches_its_length_only(void **state) {
     assert_int_equal(e->evidence, WH_EVIDENCE_PTR_LEN);
 }
 
+static void a_capacity_in_bytes_says_so(void **state) {
+    (void)state;
+    const struct wh_heap_edge *e = edge_to(B_TEXT);
+    assert_int_equal(e->visible, 35);
+    assert_int_equal(e->evidence, WH_EVIDENCE_BYTES);
+}
+
 static void local_of_a_thread_lies_in_its_frame(void **state) {
     (void)state;
     assert_held_at(B_STACK, (void *)board->slot[B_STACK], WH_ROOT_STACK, WH_EDGE_START);
@@ -598,6 +613,7 @@ int main(void) {
         cmocka_unit_test(heap_is_well_formed),
         cmocka_unit_test(global_pointer_holds_its_block),
         cmocka_unit_test(slice_reaches_its_length_only),
+        cmocka_unit_test(a_capacity_in_bytes_says_so),
         cmocka_unit_test(local_of_a_thread_lies_in_its_frame),
         cmocka_unit_test(thread_local_is_named_by_module_offset),
         cmocka_unit_test(specific_data_is_named_by_key_and_destructor),

@@ -23,16 +23,16 @@ static bool points_into(const struct wh_heap_node *n, uint64_t value) {
 
 #define ROUNDING_MIN 16u /* an allocator's rounding up: this much, or an eighth */
 
-/* Bytes that `count` elements take when `capacity` of them fill the rest of the block but for the
- * allocator's rounding; 0 = they do not. */
-static uint64_t elements(uint64_t count, uint64_t capacity, uint64_t rest) {
+/* Size of an element when `capacity` of them fill the rest of the block but for the allocator's
+ * rounding; 0 = they do not. */
+static uint64_t element_size(uint64_t capacity, uint64_t rest) {
     if (!capacity)
         return 0;
     uint64_t each = rest / capacity;
     if (rest % capacity)
         each = each >= 8 ? each & ~7ull : each >= 4 ? 4 : each >= 2 ? 2 : 1;
     uint64_t unused = rest - capacity * each;
-    return unused < ROUNDING_MIN || unused < rest / 8 ? count * each : 0;
+    return unused < ROUNDING_MIN || unused < rest / 8 ? each : 0;
 }
 
 static struct length length_beside(const struct wh_extract *x, const struct candidate *c) {
@@ -43,8 +43,11 @@ static struct length length_beside(const struct wh_extract *x, const struct cand
         return (struct length){c->after - c->value, WH_EVIDENCE_BEGIN_END};
     if (!c->has_after || c->after == 0 || c->after > rest)
         return none;
-    if (c->has_after > 1 && c->after2 >= c->after && c->after2 <= rest)
-        return (struct length){elements(c->after, c->after2, rest), WH_EVIDENCE_PTR_LEN_CAP};
+    if (c->has_after > 1 && c->after2 >= c->after && c->after2 <= rest) {
+        uint64_t each = element_size(c->after2, rest);
+        return (struct length){c->after * each,
+                               each == 1 ? WH_EVIDENCE_BYTES : WH_EVIDENCE_PTR_LEN_CAP};
+    }
     uint32_t other = c->has_before > 1 ? wh_index_find(&x->index, c->before2) : WH_NO_NODE;
     bool run = other != WH_NO_NODE && c->before &&
                c->before <= x->heap->nodes[other].address + x->heap->nodes[other].size - c->before2;
