@@ -53,6 +53,15 @@ void *wh_memory_take(size_t bytes) {
     return NULL;
 }
 
+void *wh_memory_take_huge(void) {
+    uintptr_t taken = (uintptr_t)wh_memory_take(2 * WH_HUGE_PAGE);
+    if (!taken)
+        return NULL;
+    taken = (taken + WH_HUGE_PAGE - 1) & ~(uintptr_t)(WH_HUGE_PAGE - 1);
+    wh_sys3(SYS_madvise, taken, WH_HUGE_PAGE, 14 /* MADV_HUGEPAGE */);
+    return (void *)taken;
+}
+
 void wh_memory_describe(struct wh_process_slot *slot) {
     for (unsigned i = 0; i < CHUNKS; i++) {
         uintptr_t start = atomic_load_explicit(&chunks[i].start, memory_order_acquire);

@@ -14,7 +14,8 @@
  * Entries stay in their place until another one takes it. A wrong `next` is one more comparison. */
 #include "state.h"
 
-enum { MISSES_MAX = 8 * WH_SEGMENTS_SMALL }; /* then the cache grows */
+enum { MISSES_MAX = 8 * WH_SEGMENTS_SMALL, HUGE_THREADS = 2 };
+_Static_assert(WH_SEGMENTS_LARGE * sizeof(struct wh_segment) == WH_HUGE_PAGE, "a page");
 
 void wh_segments_forget(struct wh_thread *t) {
     if (!t->segments) {
@@ -26,14 +27,19 @@ void wh_segments_forget(struct wh_thread *t) {
     t->segment_used = t->segment_last = 0;
 }
 
-/* A thread that keeps missing gets a larger cache, once. */
+/* A thread that keeps missing where it relies on this gets a larger cache, once. In small pages
+ * nearly each of its entries would miss the processor's table of pages, too; but only the first
+ * threads get so much. */
 static void enlarge(struct wh_thread *t) {
-    if (!t->segments_large)
-        t->segments_large = wh_memory_take(WH_SEGMENTS_LARGE * sizeof *t->segments_large);
-    if (!t->segments_large)
+    static _Atomic uint32_t asked;
+    uint32_t size =
+        atomic_fetch_add(&asked, 1) < HUGE_THREADS ? WH_SEGMENTS_LARGE : WH_SEGMENTS_LARGE / 2;
+    struct wh_segment *large =
+        size == WH_SEGMENTS_LARGE ? wh_memory_take_huge() : wh_memory_take(size * sizeof *large);
+    if (!large)
         return;
-    t->segments = t->segments_large;
-    t->segment_mask = WH_SEGMENTS_LARGE - 1;
+    t->segments = large;
+    t->segment_mask = size - 1;
     t->segment_used = t->segment_last = 0;
 }
 
@@ -95,10 +101,10 @@ uint32_t wh_segment_get(struct wh_thread *t, uint32_t base, uint32_t from, uint3
             node = wh_intern(t, node, tail->frame[i].ip);
     for (way = 0; way < WH_SEGMENT_WAYS && t->segments[first ^ way].id; way++)
         continue;
-    at = first ^ (way < WH_SEGMENT_WAYS ? way : t->segment_misses % WH_SEGMENT_WAYS);
+    at = first ^ (way < WH_SEGMENT_WAYS ? way : node % WH_SEGMENT_WAYS);
     s.id = node;
     t->segments[t->segment_used = at] = s;
-    if (++t->segment_misses == MISSES_MAX)
+    if (t->doubt < 0 && ++t->segment_misses == MISSES_MAX)
         enlarge(t);
     return node;
 }
@@ -114,11 +120,10 @@ void wh_segment_follow(struct wh_thread *t) {
     __builtin_prefetch(&t->segments[s->next[1] & t->segment_mask]);
 }
 
-/* Does the stack have the entry's frames above `base`? */
-WH_INLINE int is_here(const struct wh_segment *s, const uint64_t *words,
-                      const struct wh_frame *base, uint32_t node) {
-    if (words[1] != s->frame[0] >> 16 || s->base != node || !s->end ||
-        (uintptr_t)(words + s->end) != base->sp)
+/* Does the stack have the entry's addresses in their places? */
+WH_INLINE int is_here(const struct wh_thread *t, const struct wh_segment *s,
+                      const uint64_t *words) {
+    if (words[1] != s->frame[0] >> 16 || !s->end || (uintptr_t)(words + s->end) > t->own_stack.high)
         return 0;
     uint64_t other = 0;
 #pragma GCC unroll 5
@@ -127,25 +132,44 @@ WH_INLINE int is_here(const struct wh_segment *s, const uint64_t *words,
     return !other;
 }
 
+/* The remembered frame at sp that the path `node` leads to; counted from 1, 0 = there is none. */
+static __attribute__((noinline)) uint32_t other_base(struct wh_thread *t, uint64_t sp,
+                                                     uint32_t node) {
+    struct wh_tail *tail = &t->tail;
+    uint32_t count = tail->count < tail->limit ? tail->count : tail->limit, i = tail->stood;
+    while (i < count && tail->frame[i].sp >= sp && wh_tail_stand(tail, i, t->own_stack.high))
+        tail->stood = ++i;
+    while (i && tail->frame[i - 1].sp < sp)
+        i--;
+    if (!i || tail->frame[i - 1].sp != sp || i + WH_SEGMENT_FRAMES > wh_process.depth_max)
+        return 0;
+    return wh_unwind_node(t, i) == node ? i : 0;
+}
+
 uint32_t wh_segment_foretell(struct wh_thread *t, uintptr_t frame) {
     const struct wh_tail *tail = &t->tail;
-    uint32_t known = tail->known, at = 0;
-    if (WH_UNLIKELY(!known ||
+    const struct wh_segment *last = &t->segments[t->segment_last], *s = NULL;
+    const uint64_t *words = (const uint64_t *)frame;
+    uint32_t at = 0, base = tail->known;
+    if (WH_UNLIKELY(!base ||
                     t->generation !=
                         atomic_load_explicit(&wh_process.generation, memory_order_acquire) ||
                     frame - t->own_stack.low >= t->own_stack.high - t->own_stack.low))
         return 0;
-    const struct wh_frame *base = &tail->frame[known - 1];
-    const struct wh_segment *last = &t->segments[t->segment_last], *s = NULL;
-    const uint64_t *words = (const uint64_t *)frame;
     for (uint32_t i = 0; i < 2 && !s; i++) {
         at = last->next[i] & t->segment_mask;
-        if (is_here(&t->segments[at], words, base, tail->node[known - 1]))
+        if (is_here(t, &t->segments[at], words))
             s = &t->segments[at];
     }
-    if (!s ||
-        (tail->standing[known - 1].flags & WH_FRAME_NEEDS_BP && words[s->shape >> 3] != base->bp) ||
-        WH_UNLIKELY(wh_tail_verify(tail, known) != known))
+    if (!s)
+        return 0;
+    uint64_t sp = (uintptr_t)(words + s->end);
+    if ((tail->frame[base - 1].sp != sp || tail->node[base - 1] != s->base) &&
+        !(base = other_base(t, sp, s->base)))
+        return 0;
+    if ((tail->standing[base - 1].flags & WH_FRAME_NEEDS_BP &&
+         words[s->shape >> 3] != tail->frame[base - 1].bp) ||
+        WH_UNLIKELY(wh_tail_verify(tail, base) != base))
         return 0;
     t->segment_used = at;
     wh_segment_follow(t);

@@ -82,7 +82,7 @@ struct wh_tail {
 
 /* A run of up to six frames from a node on, as one entry, and what followed it (segments.c). Places
  * are words from 16 bytes below the leaf's sp on, so that word 1 is the leaf's address. A short
- * process touches few pages; after many misses the cache grows to 2 MiB. */
+ * process touches few pages; after many misses the cache grows to 2 MiB, or one. */
 #define WH_SEGMENTS_SMALL 256u
 #define WH_SEGMENTS_LARGE 32768u
 #define WH_SEGMENT_WAYS   4u
@@ -160,7 +160,6 @@ struct wh_thread {
     uint32_t segment_mask, segment_misses;
     uint32_t segment_used, segment_last; /* entries of this stack and of the one before */
     struct wh_segment *segments;
-    struct wh_segment *segments_large; /* NULL until needed */
     uint32_t path_mask, path_last, link_mask, link_misses;
     struct wh_path_number *paths, *paths_large; /* _large: NULL until needed */
     struct wh_link *links, *links_large;
@@ -303,6 +302,8 @@ void wh_say(const char *text, const char *detail);              /* one line on s
 /* Zeroed memory for good, 64-byte aligned, out of few large mappings. NULL when the system refuses.
  */
 void *wh_memory_take(size_t bytes);
+#define WH_HUGE_PAGE ((size_t)2 << 20)
+void *wh_memory_take_huge(void); /* as much, in one page where the system has one */
 void wh_memory_describe(struct wh_process_slot *slot); /* fills private_start/end */
 
 /* ---- early.c: serves what is asked for before the real functions are known ------------------- */
@@ -554,6 +555,7 @@ WH_INLINE uint64_t wh_rule_want(uint64_t key, uint32_t generation) {
 
 uint32_t wh_unwind_node(struct wh_thread *t, uint32_t count); /* of the tail's first frames */
 uint32_t wh_tail_verify(const struct wh_tail *tail, uint32_t count); /* how many of them hold */
+int wh_tail_stand(struct wh_tail *tail, uint32_t i, uint64_t readable_to); /* does the next one? */
 
 /* ---- excursion.c -------------------------------------------------------------------------- */
 

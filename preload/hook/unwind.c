@@ -188,7 +188,7 @@ static int keep_slot(struct wh_tail *tail, struct wh_standing *s, uint64_t addre
 /* Frame i, whose callers hold, is still as it was walked. Does it hold, too? Then what is needed to
  * check it again is noted. Most fresh frames are gone before they are asked, so this is not done
  * when they are walked. */
-static int stand(struct wh_tail *tail, uint32_t i, uint64_t readable_to) {
+int wh_tail_stand(struct wh_tail *tail, uint32_t i, uint64_t readable_to) {
     const struct wh_frame *f = &tail->frame[i];
     struct wh_standing s = {0, 0};
     uint32_t above = 0;
@@ -231,7 +231,7 @@ static uint32_t standing(struct wh_tail *tail, const struct cursor *c) {
         count--;
     uint32_t stood = tail->stood < count ? tail->stood : count, i = wh_tail_verify(tail, stood);
     if (i == stood) {
-        while (i < count && stand(tail, i, c->range.high))
+        while (i < count && wh_tail_stand(tail, i, c->range.high))
             i++;
         if (i > tail->stood)
             tail->stood = i;
