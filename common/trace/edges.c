@@ -162,14 +162,16 @@ static bool append_items(struct wh_edges *edges, const struct wh_edges *part, ui
     return true;
 }
 
-int wh_edges_append(struct wh_edges *edges, const struct wh_edges *part, struct wh_error *error) {
+int wh_edges_append(struct wh_edges *edges, const struct wh_edges *part, bool continues,
+                    struct wh_error *error) {
     bool failed = false;
-    if (part->nodes > edges->nodes || edges->begun > edges->nodes - part->nodes ||
+    uint32_t nodes = part->nodes - continues;
+    if (nodes > edges->nodes || edges->begun > edges->nodes - nodes ||
         edges->count + part->count >= UINT32_MAX)
         return wh_fail(error, WH_EINPUT, "the graph has more than 2^32 edges");
     if (edges->count + part->count > edges->room)
         failed = !grow_items(edges, edges->count + part->count);
-    for (uint32_t n = 0; n < part->nodes; n++)
+    for (uint32_t n = continues; n < part->nodes; n++)
         edges->first[edges->begun++] = (uint32_t)edges->count + part->first[n];
     for (uint64_t i = 0, n; i < part->count && !failed; i += n) {
         n = WH_EDGE_PAGE - edges->count % WH_EDGE_PAGE;

@@ -147,8 +147,10 @@ static inline int wh_edges_add(struct wh_edges *edges, const struct wh_heap_edge
 /* Begins anew, for at most as many nodes as it was opened for. */
 void wh_edges_reset(struct wh_edges *edges, uint32_t nodes);
 
-/* Appends the edges of the next nodes: all that `part` has, which is finished and without roots. */
-int wh_edges_append(struct wh_edges *edges, const struct wh_edges *part, struct wh_error *error);
+/* Appends the edges of the next nodes: all that `part` has, which is finished and without roots.
+ * continues: the first of them is the last one here, whose edges these are as well. */
+int wh_edges_append(struct wh_edges *edges, const struct wh_edges *part, bool continues,
+                    struct wh_error *error);
 
 /* After the last one (of the nodes at least: more of the roots' may follow). Gives back what was
  * made too generously. */

@@ -66,6 +66,8 @@ enum {
     B_NO_CHUNK,
     B_SHARED,
     B_STATE,
+    B_LARGE,
+    B_SPREAD,
     B_STRING1,               /* six strings behind headers of three bytes */
     B_NODE1 = B_STRING1 + 6, /* six nodes with and without a tag */
     B_ROW1 = B_NODE1 + 6,    /* six blocks without a gap */
@@ -124,6 +126,41 @@ static void *take(int which, size_t size, size_t distance) {
                                           : which >= B_STRING1                 ? 78
                                                                : (uint32_t)which + 100};
     return p;
+}
+
+/* A block so large that it is scanned in parts. Across each border of its pages lies a reference: a
+ * pointer in front of it and a length behind it, or the end of the same block, or a pointer at an
+ * odd place. */
+#define LARGE_PAGES 2304u
+#define PAGE        4096u
+enum { ACROSS_SLICE, ACROSS_RANGE, ACROSS_ODD };
+
+static bool is_untouched(unsigned border) {
+    return border >= 700 && border <= 900;
+}
+
+static unsigned across(unsigned border) { /* each of them also where parts meet: every 512 pages */
+    return (border / 512 + border % 512) % 3;
+}
+
+static void lay_out_large(void) {
+    char *p =
+        mmap(NULL, LARGE_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *target = take(B_SPREAD, 64, 32);
+    board->blocks[B_LARGE] = (struct wh_heap_node){.address = (uintptr_t)p & WH_ADDRESS_MASK,
+                                                   .size = LARGE_PAGES * PAGE,
+                                                   .allocation_id = B_LARGE + 1,
+                                                   .kind = WH_NODE_MMAP};
+    for (unsigned border = 1; border < LARGE_PAGES; border++) {
+        char *at = p + border * PAGE, *end = (char *)target + 64;
+        if (is_untouched(border))
+            continue;
+        memcpy(at - (across(border) == ACROSS_ODD ? 3 : 8), &target, sizeof target);
+        if (across(border) == ACROSS_SLICE)
+            *at = 7;
+        if (across(border) == ACROSS_RANGE)
+            memcpy(at, &end, sizeof end);
+    }
 }
 
 static __attribute__((noinline)) int leave_below(int depth, int which) {
@@ -281,6 +318,7 @@ static void lay_out(void) {
                                                    .allocation_id = B_TABLE + 1,
                                                    .kind = WH_NODE_MMAP};
     ((void **)(void *)p)[70000] = take(B_HELD_BY_TABLE, 64, 32);
+    lay_out_large();
 }
 
 static pid_t start_child(void) {
@@ -608,6 +646,33 @@ static void mapping_is_a_node_and_holds(void **state) {
     assert_int_equal(e->from_offset, 70000 * 8);
 }
 
+static void large_block_is_scanned_as_if_in_one(void **state) {
+    (void)state;
+    static const unsigned evidence[] = {WH_EVIDENCE_PTR_LEN, WH_EVIDENCE_BEGIN_END,
+                                        WH_EVIDENCE_UNALIGNED};
+    static const uint64_t in_front[] = {8, 8, 3}, visible[] = {7, 64, 0};
+    uint32_t large = node_of(B_LARGE), spread = node_of(B_SPREAD);
+    uint64_t edge = heap.edges.first[large];
+    for (unsigned border = 1; border < LARGE_PAGES; border++) {
+        unsigned what = across(border);
+        if (is_untouched(border))
+            continue;
+        assert_true(edge < heap.edges.first[large + 1]);
+        struct wh_heap_edge e = wh_edges_get_of(&heap.edges, edge++, large);
+        assert_int_equal(e.to, spread);
+        assert_int_equal(e.from_offset, border * PAGE - in_front[what]);
+        assert_int_equal(e.evidence, evidence[what]);
+        assert_int_equal(e.visible, visible[what]);
+        if (what != ACROSS_RANGE)
+            continue;
+        assert_true(edge < heap.edges.first[large + 1]);
+        e = wh_edges_get_of(&heap.edges, edge++, large);
+        assert_int_equal(e.from_offset, border * PAGE);
+        assert_int_equal(e.evidence, WH_EVIDENCE_ONE_PAST);
+    }
+    assert_int_equal(edge, heap.edges.first[large + 1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(heap_is_well_formed),
@@ -632,6 +697,7 @@ int main(void) {
         cmocka_unit_test(only_child_behind_a_header_is_reasoned),
         cmocka_unit_test(array_cookie_is_a_reason),
         cmocka_unit_test(mapping_is_a_node_and_holds),
+        cmocka_unit_test(large_block_is_scanned_as_if_in_one),
         cmocka_unit_test(stack_of_an_ended_thread_holds_nothing),
         cmocka_unit_test(coroutine_stack_counts_from_its_sp),
     };

@@ -101,9 +101,9 @@ struct wh_extract {
     uint32_t cut_count, cut_room;
     uint32_t root_room;
     uint32_t texts_room;
-    uint64_t *refers;    /* bit per node: a believable edge begins in it. 64 nodes are one thread's,
-                            the others look */
-    uint32_t first_node; /* heap->edges begins with this one's */
+    uint64_t *refers;      /* bit per node: a believable edge begins in it */
+    bool refers_shared;    /* not each 64 nodes are one thread's */
+    uint32_t first_node;   /* heap->edges begins with this one's */
     uint64_t shared_bytes; /* of nodes in shared mappings */
     bool is_bare;          /* without nodes: the allocator's memory is wanted among the roots */
     bool failed;           /* out of memory somewhere */

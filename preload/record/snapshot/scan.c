@@ -26,6 +26,7 @@ struct scanner {
     unsigned char *buffer; /* SCAN_BYTES + 2 * MARGIN, aligned */
     uint32_t *hits;        /* byte offsets into the piece, ascending */
     struct wh_words words; /* the piece */
+    uint64_t low, high;    /* of a range only what begins in [low, high), by the page */
     /* Of two batches of hits, one being taken and the next one being looked up: their values and
      * where the index has them; of the first the last node that starts before, as guessed. */
     uint64_t values[2 * BATCH];
@@ -84,12 +85,13 @@ static bool is_packed_place(const struct wh_extract *x, uint32_t from) {
     return kind == WH_ROOT_GLOBAL || kind == WH_ROOT_TLS || kind == WH_ROOT_MAPPING;
 }
 
-/* One range with one source. origin: what from_offset counts from. */
+/* One range with one source, as far as it is in [low, high); what is around it is looked at all the
+ * same. origin: what from_offset counts from. */
 static void scan_range(struct scanner *s, uint32_t from, uint64_t origin, uint64_t start,
                        uint64_t end) {
-    uint64_t first = (start + 7) & ~7ull;
-    for (uint64_t at = first, next; at + 8 <= end; at = next) {
-        size_t bytes = end - at < SCAN_BYTES ? (end - at) & ~7ull : SCAN_BYTES;
+    uint64_t first = (start + 7) & ~7ull, stop = end < s->high ? end : s->high;
+    for (uint64_t at = first > s->low ? first : s->low, next; at + 8 <= stop; at = next) {
+        size_t bytes = stop - at < SCAN_BYTES ? (stop - at) & ~7ull : SCAN_BYTES;
         bool loaded = load_piece(s, at, bytes, first, end);
         size_t done = loaded ? s->words.bytes : 0;
         next = done == bytes ? at + bytes
@@ -142,6 +144,10 @@ static void scan_touched(struct scanner *s, uint32_t from, uint64_t origin, uint
                          uint64_t end) {
     enum { ENTRIES = 512 };
     uint64_t entries[ENTRIES];
+    if (start + PAGE < s->low) /* one page more than is scanned, for what is around */
+        start = s->low - PAGE;
+    if (end > s->high && end - s->high > PAGE)
+        end = s->high + PAGE;
     if (!can_skip_pages(s->x->f, start, end)) {
         scan_range(s, from, origin, start, end);
         return;
@@ -212,11 +218,16 @@ static bool has_cut(const struct wh_extract *x, uint64_t start, uint64_t end) {
     return low < x->cut_count && x->cuts[low].start < end;
 }
 
-static bool is_plain(const struct wh_extract *x, uint32_t node) {
+/* Neither cuts nor other nodes are in it. */
+static bool is_alone(const struct wh_extract *x, uint32_t node) {
     const struct wh_heap_node *n = &x->heap->nodes[node];
-    if (n->size >= LARGE_BYTES || (x->cut_count && has_cut(x, n->address, n->address + n->size)))
+    if (x->cut_count && has_cut(x, n->address, n->address + n->size))
         return false;
     return node + 1 >= x->heap->node_count || n[1].address >= n->address + n->size;
+}
+
+static bool is_plain(const struct wh_extract *x, uint32_t node) {
+    return x->heap->nodes[node].size < LARGE_BYTES && is_alone(x, node);
 }
 
 static void scan_nodes(struct scanner *s, uint32_t first, uint32_t count) {
@@ -282,17 +293,24 @@ static void scan_roots(struct scanner *s) {
 /* --- several threads: each takes a share of the nodes after the other; its edges are appended when
  * those of all shares before it are, so that nobody can tell how many threads there were --- */
 
-#define SHARE_NODES 65536u       /* at most, a multiple of 64: see wh_extract.refers */
+#define SHARE_NODES 65536u       /* at most */
 #define SHARE_BYTES (2ull << 20) /* of memory, about: no more edges than there is room for */
 #define THREADS_MAX 4
 #define EDGES_ROOM  (4 * SHARE_NODES)
+
+/* Nodes, or a part of a large one that has nothing in it but itself. */
+struct share {
+    uint32_t first, end;
+    uint64_t low, high; /* addresses; of whole nodes everything */
+    uint64_t number;
+};
 
 struct work {
     struct wh_extract *x;
     pthread_mutex_t lock;
     pthread_cond_t turned;
-    uint32_t next_node;
-    uint64_t shares, turn; /* handed out; whose turn to append it is */
+    struct share next; /* begins where the last one ended */
+    uint64_t turn;     /* whose turn to append it is */
 };
 
 /* One thread: a scanner of its own, that fills edges of its own. */
@@ -307,7 +325,7 @@ struct worker {
 };
 
 static bool open_scanner(struct scanner *s, struct wh_extract *x) {
-    *s = (struct scanner){.x = x};
+    *s = (struct scanner){.x = x, .high = UINT64_MAX};
     s->buffer = aligned_alloc(64, SCAN_BYTES + 2 * MARGIN + 32);
     s->hits = malloc(WH_FILTER_HITS(SCAN_BYTES) * sizeof *s->hits);
     if (!s->buffer || !s->hits)
@@ -321,36 +339,61 @@ static void close_scanner(struct scanner *s) {
     free(s->hits);
 }
 
-static uint32_t share_end(const struct wh_heap *h, uint32_t first) {
+static bool is_divisible(const struct wh_extract *x, uint32_t node) {
+    return x->heap->nodes[node].size >= 2 * SHARE_BYTES && is_alone(x, node);
+}
+
+/* Whole nodes up to the next divisible one, in 64s if possible: see wh_extract.refers. */
+static uint32_t share_end(const struct wh_extract *x, uint32_t first) {
     uint64_t bytes = 0;
-    uint32_t end = first, most = h->node_count - first;
+    uint32_t end = first, most = x->heap->node_count - first;
     most = most < SHARE_NODES ? most : SHARE_NODES;
-    while (end < first + most && (bytes < SHARE_BYTES || end % 64))
-        bytes += h->nodes[end++].size;
+    while (end < first + most && (bytes < SHARE_BYTES || end % 64) &&
+           (end == first || !is_divisible(x, end)))
+        bytes += x->heap->nodes[end++].size;
     return end;
 }
 
-/* The next share, in its turn. False = there is none, or somebody failed. */
-static bool take_share(struct worker *w, uint32_t *ret_first, uint32_t *ret_end,
-                       uint64_t *ret_share) {
-    struct work *work = w->work;
-    pthread_mutex_lock(&work->lock);
-    bool has_one = !work->x->failed && work->next_node < work->x->heap->node_count;
-    if (has_one) {
-        *ret_first = work->next_node;
-        *ret_end = work->next_node = share_end(work->x->heap, work->next_node);
-        *ret_share = work->shares++;
+/* Moves *share on to the one behind it; {0} is in front of the first. False = there is none. */
+static bool next_share(const struct wh_extract *x, struct share *share) {
+    const struct wh_heap_node *nodes = x->heap->nodes;
+    bool is_part = share->high && share->high != UINT64_MAX;
+    bool goes_on = is_part && share->high < nodes[share->first].address + nodes[share->first].size;
+    if (!goes_on) {
+        share->first = share->end;
+        if (share->first >= x->heap->node_count)
+            return false;
+        share->low = 0;
+        share->high = UINT64_MAX;
+        share->end = share->first + 1;
     }
+    if (is_divisible(x, share->first)) {
+        share->low = goes_on ? share->high : nodes[share->first].address & ~(PAGE - 1);
+        share->high = share->low + SHARE_BYTES;
+    } else {
+        share->end = share_end(x, share->first);
+    }
+    share->number++;
+    return true;
+}
+
+/* The next share, in its turn. False = there is none, or somebody failed. */
+static bool take_share(struct work *work, struct share *ret) {
+    pthread_mutex_lock(&work->lock);
+    bool has_one = !work->x->failed && next_share(work->x, &work->next);
+    *ret = work->next;
     pthread_mutex_unlock(&work->lock);
     return has_one;
 }
 
-static void append_share(struct worker *w, uint64_t share) {
+static void append_share(struct worker *w, const struct share *share) {
     struct work *work = w->work;
+    bool continues = share->low > work->x->heap->nodes[share->first].address;
     pthread_mutex_lock(&work->lock);
-    while (work->turn != share)
+    while (work->turn + 1 != share->number)
         pthread_cond_wait(&work->turned, &work->lock);
-    if (w->x.failed || wh_edges_append(&work->x->heap->edges, &w->heap.edges, NULL) != WH_OK)
+    if (w->x.failed ||
+        wh_edges_append(&work->x->heap->edges, &w->heap.edges, continues, NULL) != WH_OK)
         work->x->failed = true;
     work->turn++;
     pthread_cond_broadcast(&work->turned);
@@ -359,14 +402,16 @@ static void append_share(struct worker *w, uint64_t share) {
 
 static void *work_off(void *argument) {
     struct worker *w = argument;
-    uint32_t first, end;
-    uint64_t share;
-    while (take_share(w, &first, &end, &share)) {
-        w->x.first_node = first;
-        wh_edges_reset(&w->heap.edges, end - first);
-        scan_nodes(&w->scanner, first, end);
+    struct share share;
+    while (take_share(w->work, &share)) {
+        w->x.first_node = share.first;
+        w->x.refers_shared = share.first % 64 || share.end % 64 || share.low;
+        w->scanner.low = share.low;
+        w->scanner.high = share.high;
+        wh_edges_reset(&w->heap.edges, share.end - share.first);
+        scan_nodes(&w->scanner, share.first, share.end);
         wh_edges_finish(&w->heap.edges);
-        append_share(w, share);
+        append_share(w, &share);
     }
     return NULL;
 }
@@ -391,23 +436,23 @@ static void close_worker(struct worker *w, struct scanner *sum) {
 }
 
 /* As many as this thread may use processors, and as there are shares. The first is the caller. */
-static unsigned worker_count(const struct wh_heap *h) {
+static unsigned worker_count(const struct wh_extract *x) {
     cpu_set_t processors;
     CPU_ZERO(&processors);
     unsigned most = sched_getaffinity(0, sizeof processors, &processors) == 0
                         ? (unsigned)CPU_COUNT(&processors)
                         : 1;
     most = most < THREADS_MAX ? most : THREADS_MAX;
-    unsigned shares = 0;
-    for (uint32_t i = 0; i < h->node_count && shares < most; shares++)
-        i = share_end(h, i);
-    return shares;
+    struct share share = {0};
+    while (share.number < most && next_share(x, &share))
+        ;
+    return (unsigned)share.number;
 }
 
 static void scan_all_nodes(struct scanner *sum) {
     struct work work = {.x = sum->x};
     struct worker *workers = calloc(THREADS_MAX, sizeof *workers);
-    unsigned wanted = worker_count(sum->x->heap), count = 0;
+    unsigned wanted = worker_count(sum->x), count = 0;
     sigset_t all, before;
     pthread_mutex_init(&work.lock, NULL);
     pthread_cond_init(&work.turned, NULL);

@@ -103,8 +103,11 @@ static bool classify(const struct wh_extract *x, const struct candidate *c,
 
 /* A believable one, of a node. */
 static void note_reference(struct wh_extract *x, uint32_t from) {
-    uint64_t *refers = &x->refers[from / 64];
-    __atomic_store_n(refers, *refers | 1ull << from % 64, __ATOMIC_RELAXED);
+    uint64_t *refers = &x->refers[from / 64], bit = 1ull << from % 64;
+    if (x->refers_shared)
+        __atomic_fetch_or(refers, bit, __ATOMIC_RELAXED);
+    else
+        __atomic_store_n(refers, *refers | bit, __ATOMIC_RELAXED);
 }
 
 static void add_edge(struct wh_extract *x, struct wh_heap_edge *edge) {
