@@ -229,39 +229,58 @@ static void note_root_edges(const struct lists *l, uint8_t *has_one) {
     }
 }
 
+/* Bits of the links that go, and of those that become suspect; others are changed at once. Links
+ * that are suspect link no more, so this waits until all are found. */
+static void note_links(const struct lists *l, struct wh_edges *edges, uint64_t *links,
+                       uint64_t *suspect) {
+    struct wh_edge_walk w = {.edges = edges};
+    while (wh_edge_next(&w)) {
+        uint64_t bit = 1ull << w.index % 64;
+        unsigned edge_class = w.edge.edge_class, evidence = w.edge.evidence;
+        if (weaken(l, &w.edge))
+            links[w.index / 64] |= bit;
+        else if (w.edge.edge_class == WH_EDGE_SUSPECT && edge_class != WH_EDGE_SUSPECT)
+            suspect[w.index / 64] |= bit;
+        else if (w.edge.edge_class != edge_class || w.edge.evidence != evidence)
+            wh_edges_change(edges, w.index, w.edge.edge_class, w.edge.evidence);
+    }
+    for (uint64_t i = 0; i < edges->count; i++)
+        if (suspect[i / 64] >> i % 64 & 1)
+            wh_edges_change(edges, i, WH_EDGE_SUSPECT, WH_EVIDENCE_REGISTRY);
+}
+
 /* A registry's members are its head's, each for itself: through its neighbours in the list a member
  * would seem to be kept by whoever keeps one of them. A list of n has n - 1 links; the member that
  * the root refers to needs none. */
 static int weaken_all(const struct lists *l, struct wh_heap *heap, struct wh_error *error) {
-    struct wh_edges left;
+    struct wh_edges *edges = &heap->edges;
+    uint64_t words = edges->count / 64 + 1, roots = wh_edges_of_roots(edges);
+    uint64_t *links = calloc(words, sizeof *links), *suspect = calloc(words, sizeof *suspect);
     uint8_t *has_one = calloc(heap->node_count, 1);
-    if (!has_one)
-        return wh_fail(error, WH_ESYSTEM, "no memory for %u blocks", heap->node_count);
-    note_root_edges(l, has_one);
-    int status = wh_edges_open(&left, heap->node_count, NULL, heap->edges.count, error);
-    struct wh_edge_walk w = {.edges = &heap->edges};
-    while (status == 0 && wh_edge_next(&w))
-        if (!weaken(l, &w.edge))
-            status = wh_edges_add(&left, &w.edge, error);
+    int status = 0;
+    if (!has_one || !links || !suspect)
+        status = wh_fail(error, WH_ESYSTEM, "no memory for %u blocks", heap->node_count);
+    if (status == 0) {
+        note_root_edges(l, has_one);
+        note_links(l, edges, links, suspect);
+        wh_edges_drop(edges, links);
+    }
+    uint64_t fewer = roots - wh_edges_of_roots(edges); /* all of them in front of the roots' */
     for (uint32_t b = 0; b < heap->node_count && status == 0; b++) {
         if (l->head[b] >= HEADLESS || has_one[b])
             continue;
-        struct wh_heap_edge own = wh_edges_get(&heap->edges, l->head[b]);
+        struct wh_heap_edge own = wh_edges_get(edges, l->head[b] - fewer);
         own.to = b;
         own.to_offset = l->is_late[b] ? LATE_BYTES : 0;
         own.edge_class = WH_EDGE_TAGGED;
         own.evidence = WH_EVIDENCE_REGISTRY;
-        status = wh_edges_add(&left, &own, error);
+        status = wh_edges_add(edges, &own, error);
     }
+    free(links);
+    free(suspect);
     free(has_one);
-    if (status < 0) {
-        wh_edges_release(&left);
-        return status;
-    }
-    wh_edges_finish(&left);
-    wh_edges_release(&heap->edges);
-    heap->edges = left;
-    return 0;
+    wh_edges_finish(edges);
+    return status;
 }
 
 int wh_registry_weaken(struct wh_heap *heap, const struct wh_frames *frames,

@@ -184,39 +184,64 @@ int wh_edges_append(struct wh_edges *edges, const struct wh_edges *part, bool co
                   : WH_OK;
 }
 
-/* Units of forgotten lengths go, the others move together. */
-static void tighten(struct wh_edges *edges) {
-    uint32_t kept = 0, base = 0, form, place;
+/* The item that lies at `from` moves to `to`, its units to `unit`. base: first unit of the page
+ * that it comes from, as it was. Returns how many units it has now. */
+static unsigned move_item(struct wh_edges *edges, uint64_t from, uint64_t to, uint32_t base,
+                          uint32_t unit) {
+    struct wh_edge *item = &edges->items[to];
+    uint64_t units[2];
+    uint32_t form, place, *page = &edges->page[from / WH_EDGE_PAGE], now = *page;
+    *page = base;
+    struct wh_heap_edge e = wh_edges_get_of(edges, from, 0);
+    *page = now;
+    *item = edges->items[from];
+    unsigned count = encode(&e, &form, &place, units);
+    if (count)
+        place = unit - edges->page[to / WH_EDGE_PAGE];
+    memcpy(edges->units + unit, units, count * sizeof *units);
+    item->form = form & 3;
+    item->place = place & WH_PLACE_MAX;
+    return count;
+}
+
+/* Units of forgotten lengths go, and edges whose bit is set, if any is; the others move together.
+ */
+static void tighten(struct wh_edges *edges, const uint64_t *dropped) {
+    uint64_t kept = 0, roots = wh_edges_of_roots(edges);
+    uint32_t kept_units = 0, base = 0, node = 0;
     for (uint64_t i = 0; i < edges->count; i++) {
-        struct wh_edge *item = &edges->items[i];
-        if (i % WH_EDGE_PAGE == 0) {
+        if (i % WH_EDGE_PAGE == 0)
             base = edges->page[i / WH_EDGE_PAGE];
-            edges->page[i / WH_EDGE_PAGE] = kept;
-        }
-        if (!units_of(item))
+        while (dropped && node <= edges->nodes && edges->first[node] == i)
+            edges->first[node++] = (uint32_t)kept;
+        if (dropped && dropped[i / 64] >> i % 64 & 1)
             continue;
-        /* Its units are where they were, seen from where its page began. */
-        uint32_t start = edges->page[i / WH_EDGE_PAGE];
-        uint64_t units[2];
-        edges->page[i / WH_EDGE_PAGE] = base;
-        struct wh_heap_edge e = wh_edges_get_of(edges, i, 0);
-        edges->page[i / WH_EDGE_PAGE] = start;
-        unsigned count = encode(&e, &form, &place, units);
-        if (count)
-            place = kept - start;
-        for (unsigned k = 0; k < count; k++)
-            edges->units[kept++] = units[k];
-        item->form = form & 3;
-        item->place = place & WH_PLACE_MAX;
+        if (kept % WH_EDGE_PAGE == 0)
+            edges->page[kept / WH_EDGE_PAGE] = kept_units;
+        if (units_of(&edges->items[i]))
+            kept_units += move_item(edges, i, kept, base, kept_units);
+        else
+            edges->items[kept] = edges->items[i];
+        if (i >= roots)
+            edges->root[kept - edges->first[edges->nodes]] = edges->root[i - roots];
+        kept++;
     }
-    edges->unit_count = kept;
+    while (dropped && node <= edges->nodes)
+        edges->first[node++] = (uint32_t)kept;
+    edges->count = kept;
+    edges->unit_count = kept_units;
     edges->is_loose = false;
+    set_plain(edges);
+}
+
+void wh_edges_drop(struct wh_edges *edges, const uint64_t *which) {
+    tighten(edges, which);
 }
 
 void wh_edges_finish(struct wh_edges *edges) {
     begin_node(edges, edges->nodes);
     if (edges->is_loose)
-        tighten(edges);
+        tighten(edges, NULL);
     uint64_t *less =
         edges->units ? realloc(edges->units, (edges->unit_count + 1ull) * sizeof *less) : NULL;
     if (less) {

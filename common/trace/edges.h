@@ -160,6 +160,10 @@ void wh_edges_change(struct wh_edges *edges, uint64_t edge, unsigned edge_class,
 /* visible becomes 0: wh_edges_finish() once more, after some. */
 void wh_edges_forget_length(struct wh_edges *edges, uint64_t edge);
 
+/* Takes the edges away whose bit is set, of those that wh_edges_finish() has seen; the others keep
+ * their order. In place. */
+void wh_edges_drop(struct wh_edges *edges, const uint64_t *which);
+
 /* Takes all edges of roots away, so that others can be added. */
 void wh_edges_drop_roots(struct wh_edges *edges);
 

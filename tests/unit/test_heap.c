@@ -341,6 +341,31 @@ static void a_forgotten_length_takes_no_room(void **state) {
     wh_edges_release(&edges);
 }
 
+/* Over several pages of units: none, some, nearly all and all of them dropped. */
+static void dropped_edges_leave_the_others_as_they_were(void **state) {
+    (void)state;
+    uint64_t seed = 88172645463325252ull;
+    for (unsigned of_8 = 0; of_8 <= 8; of_8 += of_8 == 1 ? 6 : 1) {
+        struct wh_heap a = make_heap(1000, 50, 300000), b = make_heap(1000, 50, 300000);
+        uint64_t *bits = calloc(b.edges.count / 64 + 1, sizeof *bits), kept = 0;
+        for (uint64_t i = 0; i < b.edges.count; i++)
+            bits[i / 64] |= (uint64_t)(next_random(&seed) % 8 < of_8) << i % 64;
+        wh_edges_drop(&b.edges, bits);
+        for (struct wh_edge_walk w = {.edges = &a.edges}; wh_edge_next(&w);)
+            if (!(bits[w.index / 64] >> w.index % 64 & 1))
+                assert_edge(&b.edges, kept++, &w.edge);
+        assert_int_equal(b.edges.count, kept);
+        struct wh_error error;
+        assert_int_equal(wh_heap_check(&b, &error), WH_OK);
+        struct wh_heap_edge more = wh_edges_get(&a.edges, a.edges.count - 1);
+        assert_int_equal(wh_edges_add(&b.edges, &more, NULL), WH_OK);
+        assert_edge(&b.edges, kept, &more);
+        free(bits);
+        wh_heap_release(&a);
+        wh_heap_release(&b);
+    }
+}
+
 static void edges_out_of_order_are_refused(void **state) {
     (void)state;
     struct wh_edges edges;
@@ -371,6 +396,7 @@ int main(void) {
         cmocka_unit_test(check_finds_what_dangles_or_is_out_of_order),
         cmocka_unit_test(an_edge_comes_back_as_it_was_added),
         cmocka_unit_test(a_forgotten_length_takes_no_room),
+        cmocka_unit_test(dropped_edges_leave_the_others_as_they_were),
         cmocka_unit_test(edges_out_of_order_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -348,7 +348,7 @@ static uint32_t share_end(const struct wh_extract *x, uint32_t first) {
     uint64_t bytes = 0;
     uint32_t end = first, most = x->heap->node_count - first;
     most = most < SHARE_NODES ? most : SHARE_NODES;
-    while (end < first + most && (bytes < SHARE_BYTES || end % 64) &&
+    while (end < first + most && (bytes < SHARE_BYTES || (end % 64 && bytes < 2 * SHARE_BYTES)) &&
            (end == first || !is_divisible(x, end)))
         bytes += x->heap->nodes[end++].size;
     return end;
