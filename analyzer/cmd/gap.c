@@ -175,7 +175,7 @@ const struct wh_command wh_command_gap = {
             "A path that ends `(1 of N)` runs through a block that N independent holders keep, and "
             "names one of them: clearing that one frees nothing. Where objects are owned comes "
             "before the cache in front of them, weak references and pointers back, as far as what "
-            "these keep elsewhere shows them to be such; then the shortest path. Where thousands "
+            "these keep elsewhere shows them to be such; then the shortest path. Where hundreds "
             "of different paths begin alike, the small ones among them are one that ends with an "
             "ellipsis; `whoholds path` has them in full.\n"
             "\n"
