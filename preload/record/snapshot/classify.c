@@ -139,7 +139,9 @@ static void ask(struct wh_extract *x, struct overview *o) {
         uint64_t n = edges->count - i < 64 ? edges->count - i : 64, asked = 0, full = 0;
         for (uint64_t k = 0; k < n; k++) {
             const struct wh_edge *e = &edges->items[i + k];
-            asked |= (uint64_t)(is_open_question(e) | is_tagged(e) | is_header(e)) << k;
+            asked |=
+                ((uint64_t)is_open_question(e) | (uint64_t)is_tagged(e) | (uint64_t)is_header(e))
+                << k;
             full |= (uint64_t)(e->form == WH_EDGE_FULL) << k;
         }
         o->asked[i / 64] = asked;
