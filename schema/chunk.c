@@ -22,9 +22,9 @@
 /* --- writing ------------------------------------------------------------------------------------
  */
 
-int wh_chunk_pack(struct wh_packer **packer, const struct wh_chunk *chunk,
-                  unsigned char **ret_packed, size_t *ret_bytes) {
-    if (wh_columns_pack(packer, chunk->data, chunk->bytes, 1, ret_packed, ret_bytes))
+int wh_chunk_pack(struct wh_packer **packer, const struct wh_chunk *chunk, void (*rest)(void *arg),
+                  void *arg, unsigned char **ret_packed, size_t *ret_bytes) {
+    if (wh_columns_pack(packer, chunk->data, chunk->bytes, 1, rest, arg, ret_packed, ret_bytes))
         return -1;
     (*ret_packed)[0] = FORM_COLUMNS;
     return 0;

@@ -55,6 +55,8 @@ static uint32_t places_max(uint32_t mask) {
 }
 
 struct wh_packer {
+    void (*rest)(void *arg);
+    void *rest_arg;
     ZSTD_CCtx *zstd;
     unsigned char *columns[COLUMNS]; /* in one piece of memory, as is `packed` */
     unsigned char *memory, *packed;
@@ -72,6 +74,11 @@ void wh_packer_free(struct wh_packer *p) {
     free(p->slots);
     free(p->places);
     free(p);
+}
+
+static void rest(const struct wh_packer *p) {
+    if (p->rest)
+        p->rest(p->rest_arg);
 }
 
 /* --- packing
@@ -256,6 +263,7 @@ static void sort(struct sorting *s, const unsigned char *data, size_t bytes) {
             break;
         add(&s->at[HEAD], data, sizeof header);
         sort_block(s, &header, data + sizeof header, payload);
+        rest(s->packer);
         data += sizeof header + payload;
         bytes -= sizeof header + payload;
     }
@@ -289,16 +297,20 @@ static size_t compress(struct wh_packer *p, unsigned char *const ends[COLUMNS], 
             continue;
         if (ZSTD_compressStream2(p->zstd, &out, &in, is_last ? ZSTD_e_end : ZSTD_e_flush) != 0)
             return 0;
+        rest(p);
     }
     return out.pos;
 }
 
 int wh_columns_pack(struct wh_packer **packer, const unsigned char *data, size_t bytes,
-                    size_t before, unsigned char **ret_packed, size_t *ret_bytes) {
+                    size_t before, void (*rest_call)(void *arg), void *arg,
+                    unsigned char **ret_packed, size_t *ret_bytes) {
     struct wh_packer *p = *packer ? *packer : calloc(1, sizeof *p);
     *packer = p;
     if (!p || reserve(p, bytes))
         return -1;
+    p->rest = rest_call;
+    p->rest_arg = arg;
     struct sorting s = {.packer = p, .mask = table_mask(bytes)};
     memset(p->slots, 0, (s.mask + 1) * sizeof *p->slots);
     memcpy(s.at, p->columns, sizeof s.at);

@@ -11,10 +11,11 @@
 struct wh_packer; /* store.h has what frees it */
 
 /* Packs blocks as wh_stream_cut() gives them. *packer is made when it is NULL. *ret_packed belongs
- * to the packer until the next call; the first `before` bytes of it are left free. -1: out of
- * memory. */
+ * to the packer until the next call; the first `before` bytes of it are left free. rest() as
+ * in store.h. -1: out of memory. */
 int wh_columns_pack(struct wh_packer **packer, const unsigned char *data, size_t bytes,
-                    size_t before, unsigned char **ret_packed, size_t *ret_bytes);
+                    size_t before, void (*rest)(void *arg), void *arg, unsigned char **ret_packed,
+                    size_t *ret_bytes);
 
 /* Room that unpacking needs behind the data. */
 #define WH_COLUMNS_SPARE 64u

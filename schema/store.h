@@ -146,10 +146,11 @@ struct wh_chunk {
     size_t bytes;
 };
 /* Compresses it, in any thread; *packer is made when it is NULL. *ret_packed belongs to the packer
- * until the next call. -1: out of memory. */
+ * until the next call. rest() is called between parts of the work, of a fraction of a millisecond
+ * each; NULL = nobody needs it. -1: out of memory. */
 struct wh_packer;
-int wh_chunk_pack(struct wh_packer **packer, const struct wh_chunk *chunk,
-                  unsigned char **ret_packed, size_t *ret_bytes);
+int wh_chunk_pack(struct wh_packer **packer, const struct wh_chunk *chunk, void (*rest)(void *arg),
+                  void *arg, unsigned char **ret_packed, size_t *ret_bytes);
 void wh_packer_free(struct wh_packer *packer); /* NULL allowed */
 /* Of the chunk its packed bytes are stored; chunk->data is not looked at. */
 int wh_store_put_chunk(struct wh_store *store, const struct wh_chunk *chunk,

@@ -238,7 +238,7 @@ static void call_ahead(struct wh_image *image, const struct wh_stream *s) {
         wh_live_prefetch_record(&image->pair.live, key_of(&s->ahead[i]));
 }
 
-#define PULSE_RECORDS 4096u
+#define PULSE_RECORDS 1024u
 
 int wh_image_run(struct wh_image *image, uint64_t watermark) {
     struct wh_stream *s;

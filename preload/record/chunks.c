@@ -11,9 +11,10 @@
 /* Helper. */
 static void pack(void *parcel) {
     struct wh_parcel *c = parcel;
+    struct wh_recorder *r = c->recorder;
     unsigned char *packed, *data = NULL;
     size_t bytes = 0;
-    if (wh_chunk_pack(c->packer, &c->chunk, &packed, &bytes) == 0) {
+    if (wh_chunk_pack(&r->packer, &c->chunk, wh_pace_rest, r, &packed, &bytes) == 0) {
         if (bytes > c->cut.room && (data = realloc(c->cut.data, bytes)) != NULL) {
             c->cut.data = data;
             c->cut.room = bytes;
@@ -57,7 +58,7 @@ static void cut(struct wh_recorder *r, struct wh_process *p, struct wh_image_thr
     if (r->parcel_count == WH_PARCELS)
         store(r, true);
     struct wh_parcel *c = &r->parcels[(r->parcel_first + r->parcel_count) % WH_PARCELS];
-    c->packer = &r->packer;
+    c->recorder = r;
     c->chunk = (struct wh_chunk){
         .process_id = p->image.id,
         .thread_serial = t->stream.serial,

@@ -265,6 +265,9 @@ bool wh_recorder_pulse(void *recorder, struct wh_image *image) {
     struct wh_recorder *r = recorder;
     struct wh_process *p = wh_recorder_process(r, image->id);
     atomic_fetch_add_explicit(&r->session->recorder_beat, 1, memory_order_relaxed);
+    if (r->poll_bytes > WH_BUSY_BYTES)
+        atomic_store(&r->pace.is_calm, false);
+    wh_pace_rest(r);
     if (p)
         wh_recorder_chunks(r, p, false);
     if (!r->is_frozen)

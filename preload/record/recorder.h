@@ -17,6 +17,7 @@
 #include "trace/image.h"
 
 #define WH_UID_BUCKETS 1024u
+#define WH_BUSY_BYTES  (8u * WH_BLOCK_BYTES) /* copied in one poll: there is more already */
 
 struct wh_snap; /* a snapshot from its moment to its rows: moment.h */
 
@@ -100,6 +101,7 @@ struct wh_pace {
     int wake_fd; /* readable when the bell was rung */
     _Atomic bool is_closing;
     _Atomic bool is_leisurely;      /* main: a target runs, and nobody waits for me */
+    _Atomic bool is_calm;           /* main: leisurely, and not far behind */
     _Atomic uint64_t due_ns;        /* main: from then on a planned snapshot does; 0 = none */
     _Atomic uint32_t bell_answered; /* main: what rang up to here has been looked at */
     int helper_class;               /* watch: what it gave the helper; -1 = nothing yet */
@@ -107,8 +109,9 @@ struct wh_pace {
 
 /* A chunk on its way into the trace: chunks.c. */
 #define WH_PARCELS 4u
+struct wh_recorder;
 struct wh_parcel {
-    struct wh_packer **packer;
+    struct wh_recorder *recorder;
     struct wh_chunk chunk;
     struct wh_cut cut;   /* its events, once it is packed the packed bytes */
     size_t packed_bytes; /* 0 = no memory */
@@ -128,13 +131,13 @@ struct wh_recorder {
     struct wh_process *processes[WH_UID_BUCKETS];
     uint32_t running; /* processes not DONE */
     struct wh_block_view *views;
-    uint64_t previous_ticks; /* shifted, of the poll before this one: the watermark */
-    uint64_t poll_bytes;     /* copied in this poll */
-    bool is_asked;           /* a request for a snapshot could not be served yet */
-    bool may_stop;           /* pairing now: a part of what there is will do */
-    bool is_cut, was_cut;    /* this poll, the last one paired a part only */
-    bool is_frozen;          /* pairing now: a process stands still meanwhile */
-    bool is_dying;           /* an ended process could not be finished yet */
+    uint64_t previous_ticks;              /* shifted, of the poll before this one: the watermark */
+    uint64_t poll_bytes, last_poll_bytes; /* copied in this poll, in the one before */
+    bool is_asked;                        /* a request for a snapshot could not be served yet */
+    bool may_stop;                        /* pairing now: a part of what there is will do */
+    bool is_cut, was_cut;                 /* this poll, the last one paired a part only */
+    bool is_frozen;                       /* pairing now: a process stands still meanwhile */
+    bool is_dying;                        /* an ended process could not be finished yet */
     struct wh_pace pace;
     struct wh_spill spill;
     struct wh_helper helper;
@@ -202,6 +205,8 @@ void wh_spill_close(struct wh_recorder *r);
 int wh_pace_start(struct wh_recorder *r); /* -1 = the system refuses a thread or a descriptor */
 void wh_pace_stop(struct wh_recorder *r);
 void wh_pace_heard(struct wh_recorder *r); /* the main thread is awake */
+/* Between two parts of the work: lets others have the processor where that costs nothing. */
+void wh_pace_rest(void *recorder);
 
 /* --- heirs.c --- */
 enum wh_heirs { WH_HEIRS_NONE, WH_HEIRS_SOME, WH_HEIRS_PERHAPS };

@@ -29,7 +29,6 @@
 #define LINGER_NS     25000000u /* after the last image, where its heirs cannot be told */
 #define FIRST_WAIT_NS 5000000000u
 #define POLL_MS       10
-#define BUSY_BYTES    (8u * WH_BLOCK_BYTES) /* copied in one poll: there is more already */
 #define HASTY_POLLS                                                                                \
     8 /* without a rest, when somebody waits for what two or three polls will do                   \
        */
@@ -297,13 +296,15 @@ static void report_status(struct wh_recorder *r, uint64_t now_ns) {
 }
 
 static void judge_pace(struct wh_recorder *r) {
-    atomic_store(&r->pace.is_leisurely,
-                 r->running && !r->is_dying && !r->is_asked && !r->snap_count && !r->stopped);
+    bool leisurely = r->running && !r->is_dying && !r->is_asked && !r->snap_count && !r->stopped;
+    atomic_store(&r->pace.is_leisurely, leisurely);
+    atomic_store(&r->pace.is_calm, leisurely && r->last_poll_bytes <= WH_BUSY_BYTES);
 }
 
 static void poll_once(struct wh_recorder *r) {
     uint64_t now_ticks = wh_recorder_now(r), now_ns = wh_monotonic_ns();
     uint32_t bell = atomic_load(&r->session->bell);
+    r->last_poll_bytes = r->poll_bytes;
     r->poll_bytes = 0;
     r->was_cut = r->is_cut;
     r->is_cut = false;
@@ -386,7 +387,7 @@ static void poll_loop(struct wh_recorder *r) {
         tell_running(r);
         if (is_over(r, wh_monotonic_ns()))
             return;
-        if (r->poll_bytes > BUSY_BYTES)
+        if (r->poll_bytes > WH_BUSY_BYTES)
             timeout_ms = 0;
         else if (r->is_asked || r->is_dying || !r->running)
             timeout_ms = ++hasty < HASTY_POLLS ? 0 : 1;

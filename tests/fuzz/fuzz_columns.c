@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t at = (size_t)data[0] | (size_t)data[1] << 8, bytes = size - 2;
     const unsigned char *blocks = data + 2;
     unsigned char *back = malloc(bytes + WH_COLUMNS_SPARE);
-    if (!back || wh_columns_pack(&packer, blocks, bytes, 0, &packed, &packed_bytes))
+    if (!back || wh_columns_pack(&packer, blocks, bytes, 0, NULL, NULL, &packed, &packed_bytes))
         abort();
     if (unpack(packed, packed_bytes, back, bytes) || memcmp(back, blocks, bytes) != 0)
         abort();

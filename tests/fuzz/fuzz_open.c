@@ -78,7 +78,7 @@ static void make_good(void) {
     close(fd);
     if (wh_store_create(path, WH_STORE_FORCE, &store, &error) ||
         wh_store_run_file(store, "derived.sql", &error) || wh_store_exec(store, rows, &error) ||
-        wh_chunk_pack(&packer, &chunk, &packed, &packed_bytes) ||
+        wh_chunk_pack(&packer, &chunk, NULL, NULL, &packed, &packed_bytes) ||
         wh_store_put_chunk(store, &chunk, packed, packed_bytes, &error))
         give_up(error.text);
     wh_packer_free(packer);

@@ -112,7 +112,7 @@ static void put(struct wh_store *store, const struct wh_chunk *chunk) {
     struct wh_packer *packer = NULL;
     unsigned char *packed;
     size_t bytes;
-    assert_int_equal(wh_chunk_pack(&packer, chunk, &packed, &bytes), 0);
+    assert_int_equal(wh_chunk_pack(&packer, chunk, NULL, NULL, &packed, &bytes), 0);
     assert_int_equal(wh_store_put_chunk(store, chunk, packed, bytes, NULL), 0);
     wh_packer_free(packer);
 }
@@ -209,6 +209,31 @@ static void blocks_keep_their_headers(void **state) {
     assert_int_equal(wh_chunks_next(chunks, &chunk, NULL), 0);
     wh_chunks_close(chunks);
     wh_store_close(store);
+}
+
+static void count_rest(void *arg) {
+    ++*(unsigned *)arg;
+}
+
+/* A chunk takes milliseconds: between its parts whoever packs it may let others have the processor.
+ */
+static void packing_can_be_interrupted(void **state) {
+    struct wh_packer *packer = NULL;
+    unsigned char *packed;
+    size_t packed_bytes;
+    unsigned rests = 0, of_one = 0;
+    (void)state;
+    make_events();
+    struct wh_chunk chunk = {.data = data, .bytes = make_blocks()};
+    assert_int_equal(wh_chunk_pack(&packer, &chunk, count_rest, &rests, &packed, &packed_bytes), 0);
+    struct wh_block header;
+    memcpy(&header, data, sizeof header);
+    chunk.bytes = sizeof header + atomic_load(&header.committed);
+    assert_int_equal(wh_chunk_pack(&packer, &chunk, count_rest, &of_one, &packed, &packed_bytes),
+                     0);
+    assert_true(of_one > 5);              /* after the block, and after each column */
+    assert_true(rests >= of_one + 3 - 1); /* after each of three blocks */
+    wh_packer_free(packer);
 }
 
 static void the_event_table_sees_the_same(void **state) {
@@ -355,6 +380,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_record_comes_back),
         cmocka_unit_test(blocks_keep_their_headers),
+        cmocka_unit_test(packing_can_be_interrupted),
         cmocka_unit_test(the_event_table_sees_the_same),
         cmocka_unit_test(damaged_chunks_are_an_error),
         cmocka_unit_test(rubbish_in_a_block_hides_only_its_rest),
