@@ -50,10 +50,10 @@ static void find_used(const struct wh_heap *heap, struct used *used) {
     end_run(&r, heap, used);
 }
 
-static void weaken(struct wh_edges *edges, uint32_t block, uint64_t used, unsigned edge_class) {
+static void weaken(struct wh_edges *edges, uint32_t block, uint64_t used) {
     for (uint32_t e = edges->first[block]; used && e < edges->first[block + 1]; e++)
-        if (edges->items[e].edge_class > edge_class && wh_edges_from_offset(edges, e) >= used)
-            wh_edges_change(edges, e, edge_class, WH_EVIDENCE_TAIL);
+        if (edges->items[e].edge_class > WH_EDGE_TAGGED && wh_edges_from_offset(edges, e) >= used)
+            wh_edges_change(edges, e, WH_EDGE_TAGGED, WH_EVIDENCE_TAIL);
 }
 
 int wh_tails_weaken(struct wh_heap *heap, struct wh_error *error) {
@@ -63,8 +63,8 @@ int wh_tails_weaken(struct wh_heap *heap, struct wh_error *error) {
                        heap->node_count);
     find_used(heap, used);
     for (uint32_t b = 0; b < heap->node_count && heap->edges.count; b++) {
-        weaken(&heap->edges, b, used[b].by_places, WH_EDGE_TAGGED);
-        weaken(&heap->edges, b, used[b].by_bytes, WH_EDGE_SUSPECT);
+        weaken(&heap->edges, b, used[b].by_places);
+        weaken(&heap->edges, b, used[b].by_bytes);
     }
     free(used);
     return 0;

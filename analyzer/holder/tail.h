@@ -5,8 +5,9 @@
 #include "trace/heap.h"
 
 /* Where the words beside one another are a block's beginning, places in it and its end, what lies
- * behind the last of those places was left there by an earlier use: references from there become
- * weak. What lies behind a text in a string's memory is no reference at all. */
+ * behind the last of those places was left there by an earlier use, and so was what lies behind the
+ * text in a string's memory: references from there become weak. No more than that: numbers beside a
+ * pointer may be somebody else's. */
 int wh_tails_weaken(struct wh_heap *heap, struct wh_error *error);
 
 #endif

@@ -64,6 +64,11 @@ PY
     case $row in *type_cache*) fail "a class's list is held by the cache of attributes: $row" ;; esac
 fi
 
+# What small mappings refer to is held, also where one that is a block lies beside them.
+record "$TMP/pages.db" "$PROGRAMS/t_pages" >/dev/null
+check_eq "3|0" "$(q "$TMP/pages.db" "SELECT sum(state = 'held'), sum(state != 'held') FROM held h JOIN allocation a ON a.id = h.allocation_id
+    JOIN stack s ON s.id = a.stack_id WHERE s.creator = 'make_object'")" "objects held, not held, by mappings side by side"
+
 # A Rust program: Vec, Box, Option, String, HashMap by their fields.
 if command -v rustc >/dev/null && cat >"$TMP/held.rs" <<'RS' && rustc -g -O "$TMP/held.rs" -o "$TMP/held" 2>"$TMP/rustc"; then
 use std::collections::HashMap;

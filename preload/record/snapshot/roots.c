@@ -225,6 +225,44 @@ static bool is_arena(const struct wh_frozen *f, const struct wh_mapping *m) {
     return rest && !rest->readable && !rest->inode && rest->end % ARENA_BYTES == 0;
 }
 
+#define PAGE 4096ull
+
+/* A mapping of its own: one of the program's, or glibc's for one large block. */
+static bool is_mapped_alone(const struct wh_heap_node *n) {
+    return n->kind == WH_NODE_MMAP || (n->kind == WH_NODE_BLOCK && n->address % PAGE == 16);
+}
+
+static void add_mapping(struct wh_extract *x, const struct wh_mapping *m, uint64_t start,
+                        uint64_t end) {
+    uint32_t text = wh_extract_text(x, m->path);
+    struct wh_heap_root *root =
+        start < end ? wh_extract_root(x, WH_ROOT_MAPPING, start, end) : NULL;
+    if (root)
+        root->text = text;
+}
+
+/* The kernel shows mappings side by side as one. What lies between those that are nodes is no less
+ * a mapping that nothing explains - but for an allocator's memory, where it is what is free. */
+static void add_between(struct wh_extract *x, const struct wh_mapping *m) {
+    const struct wh_heap *h = x->heap;
+    uint32_t first = wh_extract_first_node(x, m->start), i = first;
+    uint64_t at = m->start;
+    for (; i < h->node_count && h->nodes[i].address < m->end; i++) {
+        if (h->nodes[i].address >= at && !is_mapped_alone(&h->nodes[i]))
+            return;
+        uint64_t end = h->nodes[i].address + h->nodes[i].size;
+        at = end > at ? end : at;
+    }
+    at = m->start;
+    for (i = first; i < h->node_count && h->nodes[i].address < m->end; i++) {
+        uint64_t end = h->nodes[i].address + h->nodes[i].size;
+        add_mapping(x, m, at, h->nodes[i].address & ~(PAGE - 1));
+        end = (end + PAGE - 1) & ~(PAGE - 1);
+        at = end > at ? end : at;
+    }
+    add_mapping(x, m, at, m->end);
+}
+
 static bool is_unexplained(const struct wh_extract *x, const struct wh_mapping *m) {
     const struct wh_frozen *f = x->f;
     if (!m->readable || !m->writable || wh_image_is_ours(f, m->start, m->end))
@@ -238,8 +276,7 @@ static bool is_unexplained(const struct wh_extract *x, const struct wh_mapping *
     if (strncmp(m->path, "/dev/", 5) == 0 && strncmp(m->path, "/dev/zero", 9) != 0 &&
         strncmp(m->path, "/dev/shm/", 9) != 0)
         return false; /* reading a device can have effects */
-    return !has_node(x, m->start, m->end) && (x->is_bare || !is_arena(f, m)) &&
-           !wh_is_cached_stack(x, m);
+    return (x->is_bare || !is_arena(f, m)) && !wh_is_cached_stack(x, m);
 }
 
 static int by_start(const void *a, const void *b) {
@@ -270,10 +307,10 @@ int wh_extract_roots(struct wh_extract *x) {
                                (unsigned long long)((m->end - m->start) >> 30));
             continue;
         }
-        uint32_t text = wh_extract_text(x, m->path);
-        struct wh_heap_root *root = wh_extract_root(x, WH_ROOT_MAPPING, m->start, m->end);
-        if (root)
-            root->text = text;
+        if (has_node(x, m->start, m->end))
+            add_between(x, m);
+        else
+            add_mapping(x, m, m->start, m->end);
     }
     if (x->cut_count)
         qsort(x->cuts, x->cut_count, sizeof *x->cuts, by_start);

@@ -45,8 +45,9 @@ static struct length length_beside(const struct wh_extract *x, const struct cand
         return none;
     if (c->has_after > 1 && c->after2 >= c->after && c->after2 <= rest) {
         uint64_t each = element_size(c->after2, rest);
+        bool is_exact = c->after2 == rest || c->after2 + 1 == rest; /* one more for the NUL */
         return (struct length){c->after * each,
-                               each == 1 ? WH_EVIDENCE_BYTES : WH_EVIDENCE_PTR_LEN_CAP};
+                               each == 1 && is_exact ? WH_EVIDENCE_BYTES : WH_EVIDENCE_PTR_LEN_CAP};
     }
     uint32_t other = c->has_before > 1 ? wh_index_find(&x->index, c->before2) : WH_NO_NODE;
     bool run = other != WH_NO_NODE && c->before &&
