@@ -89,5 +89,7 @@ void wh_recorder_chunks(struct wh_recorder *r, struct wh_process *p, bool all) {
 void wh_recorder_release_chunks(struct wh_recorder *r) {
     for (unsigned i = 0; i < WH_PARCELS; i++)
         free(r->parcels[i].cut.data);
+    memset(r->parcels, 0, sizeof r->parcels);
     wh_packer_free(r->packer);
+    r->packer = NULL;
 }

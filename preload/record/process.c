@@ -71,6 +71,7 @@ void wh_recorder_release_processes(struct wh_recorder *r) {
             next = p->next;
             free_process(p);
         }
+    memset(r->processes, 0, sizeof r->processes);
 }
 
 static struct wh_image *find_image(void *recorder, uint32_t id) {

@@ -434,13 +434,27 @@ static int write_totals(struct wh_recorder *r, struct wh_error *error) {
     return rc;
 }
 
+/* What only events needed: names and holders need the memory. */
+static void let_go(struct wh_recorder *r) {
+    wh_helper_stop(&r->helper);
+    wh_recorder_release_chunks(r);
+    wh_recorder_release_processes(r);
+    wh_derive_close(r->derive);
+    r->derive = NULL;
+    wh_spill_close(r);
+    free(r->views);
+    free(r->node_seen);
+    r->views = NULL;
+    r->node_seen = NULL;
+    (void)malloc_trim(0); /* small blocks, of which most are free now */
+}
+
 static int write_end(struct wh_recorder *r, struct wh_error *error) {
     wh_recorder_need_clock(r);
-    wh_recorder_collect(r, true);
     struct wh_store *store = wh_content_store(r->content);
-    int rc = 0;
+    int rc = store ? wh_derive_finish(r->derive, error) : 0; /* while the last snapshot is read */
+    wh_recorder_collect(r, true);
     if (store) {
-        rc = wh_derive_finish(r->derive, error);
         if (!rc)
             rc = write_totals(r, error);
         if (!rc)
@@ -453,21 +467,16 @@ static int write_end(struct wh_recorder *r, struct wh_error *error) {
         *error = *wh_content_failure(r->content);
         return error->code;
     }
+    let_go(r);
     if (r->options->resolve && r->options->resolve(r->store, error))
         wh_recorder_warn(r, "%s", error->text);
     return wh_store_set_int(r->store, "complete", 1, error);
 }
 
 static void release(struct wh_recorder *r) {
-    wh_helper_stop(&r->helper);
-    wh_recorder_release_chunks(r);
-    wh_recorder_release_processes(r);
-    wh_derive_close(r->derive);
+    let_go(r);
     wh_content_close(r->content);
     wh_store_close(r->store);
-    wh_spill_close(r);
-    free(r->views);
-    free(r->node_seen);
     if (r->session)
         munmap(r->session, WH_SESSION_BYTES);
     if (r->file_fd_session >= 0)
