@@ -104,12 +104,32 @@ int wh_call_open_snapshot(struct wh_call *call, int operand, struct wh_store **r
                                     ret_snapshot);
 }
 
+/* What the image of memory could not show: who believes in "lost" must know. */
+static int say_caveats(struct wh_call *call, struct wh_store *store, struct wh_output *out,
+                       int64_t snapshot, const char *name) {
+    struct wh_query *q;
+    char key[64];
+    snprintf(key, sizeof key, "%.*s_caveats", (int)strcspn(name, "_"), name);
+    int rc = wh_query_open(store,
+                           "SELECT replace(rtrim(caveats, char(10)), char(10), '; ') FROM snapshot "
+                           "WHERE id = ?1 AND caveats IS NOT NULL",
+                           &q, &call->error);
+    if (rc)
+        return rc;
+    wh_query_bind_int(q, 1, snapshot);
+    rc = wh_query_step(q, &call->error);
+    if (rc > 0)
+        wh_output_fact_text(out, key, "Caveats", wh_query_text(q, 0));
+    wh_query_close(q);
+    return rc < 0 ? rc : 0;
+}
+
 int wh_call_say_snapshot_as(struct wh_call *call, struct wh_store *store, struct wh_output *out,
                             int64_t snapshot, const char *name, const char *title,
                             const char *option) {
     if (out->format != WH_FORMAT_TEXT) {
         wh_output_fact_number(out, name, NULL, WH_COLUMN_INTEGER, snapshot);
-        return 0;
+        return say_caveats(call, store, out, snapshot, name);
     }
     struct wh_query *q;
     int rc = wh_query_open(store,
@@ -138,7 +158,7 @@ int wh_call_say_snapshot_as(struct wh_call *call, struct wh_store *store, struct
         wh_output_fact_text(out, name, title, text);
     }
     wh_query_close(q);
-    return rc < 0 ? rc : 0;
+    return rc < 0 ? rc : say_caveats(call, store, out, snapshot, name);
 }
 
 int wh_call_need_rows(struct wh_call *call, struct wh_store **store, int64_t snapshot) {

@@ -30,8 +30,9 @@ int wh_call_open_snapshot_of(struct wh_call *call, const char *path, const char 
 int wh_call_find_snapshot(struct wh_call *call, struct wh_store *store, const char *wanted,
                           int64_t *ret_snapshot);
 
-/* Which snapshot the result is of, how near to the peak, and how to ask for another: a fact called
- * `name` in the machine formats, `title` in text, where `option` picks others. */
+/* Which snapshot the result is of, how near to the peak, how to ask for another, and what its image
+ * of memory could not show: a fact called `name` in the machine formats, `title` in text, where
+ * `option` picks others. */
 int wh_call_say_snapshot_as(struct wh_call *call, struct wh_store *store, struct wh_output *out,
                             int64_t snapshot, const char *name, const char *title,
                             const char *option);

@@ -160,8 +160,9 @@ static void say_idle(struct verdict *v, const struct wh_query *q) {
 }
 
 /* A program that tidies up before it ends has little left to ask about: where the rest was. */
-static const char peak_sql[] = "SELECT p.peak_bytes, s.reason = 'peak' FROM process p "
-                               "JOIN snapshot s ON s.process_id = p.id WHERE s.id = ?1";
+static const char peak_sql[] =
+    "SELECT p.peak_bytes, s.reason = 'peak', s.at_ns < p.peak_ns FROM process p "
+    "JOIN snapshot s ON s.process_id = p.id WHERE s.id = ?1";
 
 static void say_peak(struct verdict *v, const struct wh_query *q) {
     int64_t peak = wh_query_int(q, 0);
@@ -169,9 +170,10 @@ static void say_peak(struct verdict *v, const struct wh_query *q) {
     char bytes[WH_UNITS_TEXT];
     if (is_at_peak && v->s.live < peak - peak / 10)
         wh_text_printf(v->text,
-                       " The peak itself, %s, was over when this snapshot was taken, as near to it "
-                       "as could be.",
-                       wh_format_bytes(bytes, peak));
+                       " The peak itself, %s, %s when this snapshot was taken, as near to it as "
+                       "could be.",
+                       wh_format_bytes(bytes, peak),
+                       wh_query_int(q, 2) != 0 ? "was still to come" : "was over");
     else if (!is_at_peak && v->s.live < peak / 4)
         wh_text_printf(v->text,
                        " At its peak the process had %s: `whoholds record --snapshot=peak` shows "

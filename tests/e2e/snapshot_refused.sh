@@ -34,6 +34,8 @@ while read -r how end status mode rows; do
     check_eq "held|1002" "$(q "$TMP/t.db" "SELECT state, count(*) FROM held h JOIN allocation a ON a.id = h.allocation_id
         WHERE snapshot_id = $id AND size_bytes IN (100, 555, 777) GROUP BY state")" "what is held in $how $end"
     [ "$mode" != cooperative ] || check_eq 1 "$(q "$TMP/t.db" "SELECT caveats LIKE '%copied itself%' FROM snapshot WHERE id = $id")" "caveat"
+    [ "$mode" != cooperative ] || "$WHOHOLDS" leaks --snapshot "$id" "$TMP/t.db" | matches 'Caveats: .*copied itself' ||
+        fail "leaks does not say what the snapshot could not show: $("$WHOHOLDS" leaks --snapshot "$id" "$TMP/t.db" | head -3)"
     [ "$end" != api ] || check_eq "children -1 1" "$(cat "$TMP/out")" "children after the copy of $how"
     conserve "$TMP/t.db"
 done <<'WAYS'
