@@ -159,6 +159,24 @@ static void say_idle(struct verdict *v, const struct wh_query *q) {
         wh_query_int(q, 2) == 1 ? wh_query_text(q, 1) : "given back to pools");
 }
 
+/* Mappings of the program's own that are most of what is live: what a runtime carves out of them is
+ * not told apart, and "held by the arenas" is no answer to who holds the objects. */
+static const char mapped_sql[] =
+    "SELECT sum(a.size_bytes), count(*) FROM held h JOIN allocation a ON a.id = h.allocation_id "
+    "WHERE h.snapshot_id = ?1 AND a.kind = 'mmap' HAVING sum(a.size_bytes) * 2 > "
+    "(SELECT live_bytes FROM snapshot WHERE id = ?1)";
+
+static void say_mapped(struct verdict *v, const struct wh_query *q) {
+    char bytes[WH_UNITS_TEXT], count[WH_UNITS_TEXT];
+    int64_t n = wh_query_int(q, 1);
+    wh_text_printf(v->text,
+                   " %s lies in %s mapping%s of the program's own, each one block here: objects "
+                   "that a runtime carves out of them are not told apart (CPython's are with "
+                   "PYTHONMALLOC=malloc).",
+                   wh_format_bytes(bytes, wh_query_int(q, 0)), wh_format_count(count, n),
+                   n == 1 ? "" : "s");
+}
+
 /* A program that tidies up before it ends has little left to ask about: where the rest was. */
 static const char peak_sql[] =
     "SELECT p.peak_bytes, s.reason = 'peak', s.at_ns < p.peak_ns FROM process p "
@@ -193,6 +211,8 @@ int wh_verdict(struct wh_store *store, int64_t snapshot_id, struct wh_text *text
     if (rc > 0 && !is_empty && (rc = ask(&v, heaviest_sql, say_row)) >= 0) {
         say_rest(&v);
         rc = ask(&v, idle_sql, say_idle);
+        if (rc >= 0)
+            rc = ask(&v, mapped_sql, say_mapped);
     }
     if (rc >= 0)
         rc = ask(&v, peak_sql, say_peak);

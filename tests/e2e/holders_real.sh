@@ -59,6 +59,9 @@ import time
 time.sleep(0.5)
 PY
     PYTHONMALLOC=malloc timeout 240 "$WHOHOLDS" record -q --snapshot=peak -o "$TMP/class.db" -- "$PYTHON" "$TMP/class.py"
+    "$WHOHOLDS" gap "$TMP/class.db" | matches 'told apart' && fail "CPython's objects are told apart with PYTHONMALLOC=malloc"
+    PYTHONMALLOC=pymalloc timeout 240 "$WHOHOLDS" record -q --snapshot=peak -o "$TMP/arenas.db" -- "$PYTHON" "$TMP/class.py"
+    "$WHOHOLDS" gap "$TMP/arenas.db" | tr '\n' ' ' | matches 'not told apart' || fail "arenas are not called such: $("$WHOHOLDS" gap "$TMP/arenas.db")"
     row=$(top "$TMP/class.db")
     is "a class's list" '@(*Bytes*|python3*)|_PyRuntime*|_PyRuntime|[5-9][0-9]' "$row"
     case $row in *type_cache*) fail "a class's list is held by the cache of attributes: $row" ;; esac
