@@ -114,6 +114,14 @@ void wh_excursion_forget(struct wh_thread *t) {
         t->shapes[i].key = 0;
 }
 
+/* Nothing was recognised for long: what that took goes back to the system. */
+static void clear_large(struct wh_thread *t) {
+    if (t->paths_large)
+        wh_memory_clear(t->paths_large, WH_PATHS_LARGE * sizeof *t->paths_large);
+    if (t->links_large)
+        wh_memory_clear(t->links_large, WH_LINKS_LARGE * sizeof *t->links_large);
+}
+
 /* A path that is new gets its place; what was there, one beside it. */
 static uint32_t new_number(struct wh_thread *t, const uint64_t *frame, uint32_t frames) {
     if (++t->path_last == 4 * WH_PATHS_SMALL) {
@@ -281,6 +289,8 @@ unknown:
                    : t->pause < PAUSE_MAX ? 2 * t->pause
                                           : PAUSE_MAX;
         t->doubt = -t->pause;
+        if (t->pause == PAUSE_MAX)
+            clear_large(t);
     }
     return 0;
 }

@@ -1,11 +1,12 @@
 /* The hook's own memory: bump allocation out of at most eight mappings, each twice the last, so
  * that a snapshot can exclude all of it by eight ranges and a short process touches next to
- * nothing. Nothing is given back; what can be re-used (thread states) is re-used by its owner. */
+ * nothing. No address is given back; what can be re-used (thread states) is re-used by its owner.
+ */
 #include <sys/mman.h>
 
 #include "state.h"
 
-enum { CHUNKS = 8 };
+enum { CHUNKS = 8, PAGE = 4096 };
 #define CHUNK_FIRST ((size_t)8 << 20)
 
 static struct chunk {
@@ -60,6 +61,13 @@ void *wh_memory_take_huge(void) {
     taken = (taken + WH_HUGE_PAGE - 1) & ~(uintptr_t)(WH_HUGE_PAGE - 1);
     wh_sys3(SYS_madvise, taken, WH_HUGE_PAGE, 14 /* MADV_HUGEPAGE */);
     return (void *)taken;
+}
+
+void wh_memory_clear(void *start, size_t bytes) {
+    uintptr_t from = ((uintptr_t)start + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+    uintptr_t to = ((uintptr_t)start + bytes) & ~(uintptr_t)(PAGE - 1);
+    if (from < to && !atomic_load_explicit(&wh_process.may_be_filtered, memory_order_relaxed))
+        wh_sys3(SYS_madvise, from, to - from, 4 /* MADV_DONTNEED */);
 }
 
 void wh_memory_describe(struct wh_process_slot *slot) {

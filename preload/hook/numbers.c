@@ -14,7 +14,6 @@
 #define NUMBER_BITS 25u
 #define FIRST_SLOTS 3072u
 #define PROBES      1024u /* only met where the table cannot grow */
-#define PAGE        4096u
 
 _Static_assert(WH_NUMBERS_MAX + (1u << FIRST_BITS) < 1u << (FIRST_BITS + WH_NUMBERS_PARTS),
                "parts for all numbers");
@@ -86,14 +85,6 @@ void wh_numbers_forked(struct wh_numbers *numbers) {
     atomic_store(&numbers->growing, 0);
 }
 
-/* The pages that only the old table has, but for its first, which says how large it is. */
-static void give_back(struct wh_number_table *old) {
-    uintptr_t from = ((uintptr_t)old->slots + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
-    uintptr_t to = (uintptr_t)&old->slots[old->slot_count] & ~(uintptr_t)(PAGE - 1);
-    if (from < to && !atomic_load_explicit(&wh_process.may_be_filtered, memory_order_relaxed))
-        wh_sys3(SYS_madvise, from, to - from, 4 /* MADV_DONTNEED */);
-}
-
 /* Rebuilds the table. One thread does it, the others go on with the old one. */
 static void grow(struct wh_numbers *numbers, struct wh_number_table *old) {
     uint32_t expected = 0, count = old->slot_count;
@@ -113,7 +104,7 @@ static void grow(struct wh_numbers *numbers, struct wh_number_table *old) {
     }
     if (t) {
         atomic_store_explicit(&numbers->table, t, memory_order_release);
-        give_back(old);
+        wh_memory_clear(old->slots, count * sizeof old->slots[0]);
     }
     atomic_store(&numbers->growing, 0);
 }

@@ -9,7 +9,7 @@
  * Lock-free. A key never changes its place in a table.
  * When a dlclose moves the generation on, the first walk after it empties all rules, and the two
  * bits keep out what a slower thread computes too late; the keys stay. A table that is half full is
- * replaced by one twice as large. */
+ * replaced by one twice as large, and empty from then on for who still reads it. */
 #include "state.h"
 
 enum { FIRST = 2048, LAST = 1 << 18, PROBES = 16 };
@@ -95,6 +95,7 @@ static void grow(struct wh_rules *old) {
             atomic_store_explicit(&t->entries[to], word, memory_order_relaxed);
         }
         atomic_store_explicit(&wh_rules_current, t, memory_order_release);
+        wh_memory_clear(old->entries, 2 * (old->mask + 1) * sizeof old->entries[0]);
     }
     atomic_store(&growing, 0);
 }
@@ -119,7 +120,7 @@ static uint64_t known(struct wh_rules *t, uint32_t index, uint64_t key, uint32_t
     if (code > WH_RULE_WIDE)
         return 0;
     uint64_t word = atomic_load_explicit(wide_of(t, index), memory_order_relaxed);
-    return (word >> 16 & 0xff) == (generation & 0xff) ? word : 0;
+    return word & WH_RULE_WIDE && (word >> 16 & 0xff) == (generation & 0xff) ? word : 0;
 }
 
 uint64_t wh_rules_find(struct wh_rules *t, uint64_t key, uint32_t generation) {

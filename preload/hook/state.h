@@ -302,6 +302,8 @@ void wh_say(const char *text, const char *detail);              /* one line on s
 /* Zeroed memory for good, 64-byte aligned, out of few large mappings. NULL when the system refuses.
  */
 void *wh_memory_take(size_t bytes);
+/* Its whole pages read as zero from now on and take no memory; what lies in others stays. */
+void wh_memory_clear(void *start, size_t bytes);
 #define WH_HUGE_PAGE ((size_t)2 << 20)
 void *wh_memory_take_huge(void); /* as much, in one page where the system has one */
 void wh_memory_describe(struct wh_process_slot *slot); /* fills private_start/end */

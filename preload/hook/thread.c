@@ -190,7 +190,7 @@ void wh_thread_forked(void) {
     mine->serial = atomic_fetch_add(&wh_process.next_serial, 1);
 }
 
-#define RESIDENT_BLOCKS 64u
+#define RESIDENT_BLOCKS 16u
 
 void wh_block_seal(struct wh_thread *t) {
     if (!t->block)
