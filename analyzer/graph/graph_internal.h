@@ -57,8 +57,8 @@ struct wh_places {
     const struct wh_graph_input *input;
     const struct wh_graph *graph;
     const struct wh_out *out;
-    uint64_t *idle; /* per kind: bit per field that owns nothing */
-    bool has_idle;  /* one is set */
+    uint64_t *idle, *owning; /* per kind: bit per field that owns nothing, that does */
+    bool has_idle;           /* there are some */
     struct wh_place *of_roots;
     struct wh_place *of_large; /* per kind: the slots of `from` that lead to it */
     uint32_t from;             /* the vertex that is looked at */
@@ -68,8 +68,9 @@ int wh_graph_places(const struct wh_graph_input *input, const struct wh_graph *g
                     const struct wh_out *out, struct wh_places *ret, struct wh_error *error);
 void wh_places_release(struct wh_places *places);
 
-/* Do all places of u own? From now on it is the one that is looked at. */
-bool wh_places_own_all(struct wh_places *places, uint32_t u);
+/* From now on u is the vertex that is looked at. What do its places own? */
+enum wh_owning { WH_OWNS_NONE, WH_OWNS_SOME, WH_OWNS_ALL };
+enum wh_owning wh_places_look(struct wh_places *places, uint32_t u);
 /* Does the place of that kept edge of it? */
 bool wh_places_own(const struct wh_places *places, uint32_t edge);
 

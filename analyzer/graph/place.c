@@ -87,9 +87,14 @@ static int judge_kinds(struct wh_places *p, struct wh_error *error) {
     int r = blocks && fields ? 0 : WH_ESYSTEM;
     if (r == 0)
         count_kinds(p, blocks, fields);
-    for (uint32_t i = 0; i < kinds * WORDS && r == 0; i++)
+    for (uint32_t i = 0; i < kinds * WORDS && r == 0; i++) {
+        uint64_t field = UINT64_C(1) << i % WORDS;
         if (!owns(&fields[i]))
-            p->has_idle = (p->idle[i / WORDS] |= UINT64_C(1) << i % WORDS) != 0;
+            p->idle[i / WORDS] |= field;
+        else if (fields[i].references)
+            p->owning[i / WORDS] |= field;
+        p->has_idle |= p->idle[i / WORDS] != 0;
+    }
     free(blocks);
     free(fields);
     return r;
@@ -135,9 +140,10 @@ int wh_graph_places(const struct wh_graph_input *input, const struct wh_graph *g
                     const struct wh_out *out, struct wh_places *ret, struct wh_error *error) {
     struct wh_places p = {.input = input, .graph = graph, .out = out};
     p.idle = wh_graph_array(input->kinds + 1ul, sizeof(*p.idle), error);
+    p.owning = wh_graph_array(input->kinds + 1ul, sizeof(*p.owning), error);
     p.of_large = wh_graph_array(input->kinds + 1ul, sizeof(*p.of_large), error);
     p.of_roots = wh_graph_array(input->edge_places + 1ul, sizeof(*p.of_roots), error);
-    int r = p.idle && p.of_large && p.of_roots ? 0 : WH_ESYSTEM;
+    int r = p.idle && p.owning && p.of_large && p.of_roots ? 0 : WH_ESYSTEM;
     if (r == 0 && input->kinds)
         r = judge_kinds(&p, error);
     if (r == 0 && input->edge_places)
@@ -150,6 +156,7 @@ int wh_graph_places(const struct wh_graph_input *input, const struct wh_graph *g
 
 void wh_places_release(struct wh_places *places) {
     free(places->idle);
+    free(places->owning);
     free(places->of_large);
     free(places->of_roots);
     *places = (struct wh_places){0};
@@ -168,7 +175,7 @@ static void count_large(struct wh_places *p, uint32_t u) {
     }
 }
 
-bool wh_places_own_all(struct wh_places *p, uint32_t u) {
+enum wh_owning wh_places_look(struct wh_places *p, uint32_t u) {
     bool knows_kinds = p->input->kinds != 0;
     if (p->is_large)
         clear(p, p->from);
@@ -176,9 +183,12 @@ bool wh_places_own_all(struct wh_places *p, uint32_t u) {
     p->is_large = knows_kinds && is_large(p, u);
     if (p->is_large)
         count_large(p, u);
-    if (u >= p->graph->blocks)
-        return !p->input->edge_places;
-    return !p->is_large && !(p->has_idle && p->idle[kind_of(p->input, u)]);
+    if (p->is_large || (u >= p->graph->blocks && p->input->edge_places))
+        return WH_OWNS_SOME;
+    if (u >= p->graph->blocks || !p->has_idle)
+        return WH_OWNS_ALL;
+    uint32_t kind = kind_of(p->input, u);
+    return !p->idle[kind] ? WH_OWNS_ALL : p->owning[kind] ? WH_OWNS_SOME : WH_OWNS_NONE;
 }
 
 bool wh_places_own(const struct wh_places *p, uint32_t edge) {

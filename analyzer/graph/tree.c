@@ -27,15 +27,16 @@ static void reach(struct walk *w, uint32_t from, uint32_t v, uint32_t edge) {
 
 /* u's steps that need not wait; with `all` the others too. */
 static int expand(struct walk *w, uint32_t u, bool all, struct wh_error *error) {
-    bool waits = false, is_known = all, own_all = all;
-    for (uint32_t at = wh_out_begin(w->out, u), end = wh_out_end(w->out, u); at < end; at++) {
+    uint32_t at = wh_out_begin(w->out, u), end = wh_out_end(w->out, u);
+    if (at == end)
+        return 0;
+    enum wh_owning owning = all ? WH_OWNS_ALL : wh_places_look(&w->places, u);
+    bool waits = owning == WH_OWNS_NONE;
+    for (; at < end && owning != WH_OWNS_NONE; at++) {
         uint32_t edge = wh_out_edge(w->out, u, at), to = w->out->items[edge].to;
         if (!wh_graph_is_kept(w->graph, edge) || w->graph->tree_parent[to] != WH_GRAPH_NONE)
             continue;
-        if (!is_known)
-            own_all = wh_places_own_all(&w->places, u);
-        is_known = true;
-        if (own_all || wh_places_own(&w->places, edge))
+        if (owning == WH_OWNS_ALL || wh_places_own(&w->places, edge))
             reach(w, u, to, edge);
         else
             waits = true;

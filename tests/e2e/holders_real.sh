@@ -62,6 +62,7 @@ PY
     "$WHOHOLDS" gap "$TMP/class.db" | matches 'told apart' && fail "CPython's objects are told apart with PYTHONMALLOC=malloc"
     PYTHONMALLOC=pymalloc timeout 240 "$WHOHOLDS" record -q --snapshot=peak -o "$TMP/arenas.db" -- "$PYTHON" "$TMP/class.py"
     "$WHOHOLDS" gap "$TMP/arenas.db" | tr '\n' ' ' | matches 'not told apart' || fail "arenas are not called such: $("$WHOHOLDS" gap "$TMP/arenas.db")"
+    "$WHOHOLDS" gap "$TMP/class.db" | matches '^Caveats' && fail "a snapshot like any other has caveats: $("$WHOHOLDS" gap "$TMP/class.db" | head -3)"
     row=$(top "$TMP/class.db")
     is "a class's list" '@(*Bytes*|python3*)|_PyRuntime*|_PyRuntime|[5-9][0-9]' "$row"
     case $row in *type_cache*) fail "a class's list is held by the cache of attributes: $row" ;; esac

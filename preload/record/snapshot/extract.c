@@ -17,7 +17,9 @@ static uint64_t count_missing(const struct wh_extract *x, const struct wh_frozen
     return missing;
 }
 
-/* Ranges that are empty in the copy (MADV_WIPEONFORK): only smaps tells. */
+/* Ranges that are empty in the copy (MADV_WIPEONFORK): only smaps tells. One page alone is
+ * somebody's mark of having been forked - the hook has one, crypto libraries do - and refers to
+ * nothing. */
 static uint64_t count_wiped(const struct wh_extract *x) {
     char path[64], line[4096];
     (void)snprintf(path, sizeof path, "/proc/%d/smaps", (int)x->f->image);
@@ -29,7 +31,7 @@ static uint64_t count_wiped(const struct wh_extract *x) {
         if (sscanf(line, "%llx-%llx ", &a, &b) == 2) {
             start = a;
             end = b;
-        } else if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " wf") &&
+        } else if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " wf") && end - start > 4096 &&
                    !wh_image_is_ours(x->f, start, end)) {
             wiped += end - start;
         }
