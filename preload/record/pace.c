@@ -172,7 +172,8 @@ void wh_pace_heard(struct wh_recorder *r) {
 void wh_pace_rest(void *recorder) {
     const struct wh_recorder *r = recorder;
     const struct timespec rest = {.tv_nsec = REST_NS};
-    if (atomic_load(&r->pace.is_calm))
+    if (atomic_load(&r->pace.is_calm) &&
+        atomic_load(&r->session->bell) == atomic_load(&r->pace.bell_answered))
         nanosleep(&rest, NULL);
 }
 

@@ -296,9 +296,16 @@ static void report_status(struct wh_recorder *r, uint64_t now_ns) {
 }
 
 static void judge_pace(struct wh_recorder *r) {
-    bool leisurely = r->running && !r->is_dying && !r->is_asked && !r->snap_count && !r->stopped;
-    atomic_store(&r->pace.is_leisurely, leisurely);
-    atomic_store(&r->pace.is_calm, leisurely && r->last_poll_bytes <= WH_BUSY_BYTES);
+    atomic_store(&r->pace.is_leisurely,
+                 r->running && !r->is_dying && !r->is_asked && !r->snap_count && !r->stopped);
+}
+
+/* A snapshot's moment is none to rest in: only here. */
+static void pair_calmly(struct wh_recorder *r) {
+    atomic_store(&r->pace.is_calm,
+                 atomic_load(&r->pace.is_leisurely) && r->last_poll_bytes <= WH_BUSY_BYTES);
+    wh_recorder_pair(r);
+    atomic_store(&r->pace.is_calm, false);
 }
 
 static void poll_once(struct wh_recorder *r) {
@@ -312,7 +319,7 @@ static void poll_once(struct wh_recorder *r) {
     wh_recorder_discover(r);
     judge_pace(r); /* a burst right at the start may keep pairing busy for long */
     wh_recorder_drain(r);
-    wh_recorder_pair(r);
+    pair_calmly(r);
     wh_recorder_snapshots(r);
     wh_recorder_collect(r, false);
     r->previous_ticks = now_ticks;
