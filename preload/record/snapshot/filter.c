@@ -80,14 +80,15 @@ __attribute__((target("avx2"))) static uint32_t unaligned_avx2(const struct wh_f
  * each few words would be guessed wrong as often as not. An odd word's highest byte stands where no
  * aligned word has it: only stretches with such a byte are looked at again. Returns the aligned
  * ones. */
-__attribute__((target("avx2,bmi"))) static uint32_t
-run_avx2(const struct wh_filter *f, const unsigned char *piece, size_t bytes, size_t after,
-         uint32_t top_count, uint32_t *hits, uint32_t *odd, uint32_t room, uint32_t *ret_odd) {
+static inline __attribute__((always_inline, target("avx2,bmi"))) uint32_t
+run_with(const struct wh_filter *f, const unsigned char *piece, size_t bytes, size_t after,
+         uint32_t span_count, uint32_t top_count, uint32_t *hits, uint32_t *odd, uint32_t room,
+         uint32_t *ret_odd) {
     const __m256i low48 = _mm256_set1_epi64x((long long)WH_LOW48);
     const __m256i sign = _mm256_set1_epi64x(INT64_MIN);
     const __m256i elsewhere = _mm256_set1_epi64x((long long)0xffff00ffffffffffull);
     __m256i start[WH_SPANS_MAX], limit[WH_SPANS_MAX], tops[WH_TOPS_MAX];
-    for (uint32_t k = 0; k < f->span_count; k++) {
+    for (uint32_t k = 0; k < span_count; k++) {
         start[k] = _mm256_set1_epi64x((long long)f->spans[k].start);
         limit[k] = _mm256_xor_si256(_mm256_set1_epi64x((long long)f->spans[k].bytes), sign);
     }
@@ -104,7 +105,7 @@ run_avx2(const struct wh_filter *f, const unsigned char *piece, size_t bytes, si
                 tops_seen = _mm256_or_si256(tops_seen, _mm256_cmpeq_epi8(v, tops[k]));
             v = _mm256_and_si256(v, low48);
             __m256i in = _mm256_setzero_si256();
-            for (uint32_t k = 0; k < f->span_count; k++) {
+            for (uint32_t k = 0; k < span_count; k++) {
                 __m256i from_start = _mm256_xor_si256(_mm256_sub_epi64(v, start[k]), sign);
                 in = _mm256_or_si256(in, _mm256_cmpgt_epi64(limit[k], from_start));
             }
@@ -124,6 +125,15 @@ run_avx2(const struct wh_filter *f, const unsigned char *piece, size_t bytes, si
                                 odd + n_odd, room - n_odd);
     *ret_odd = n_odd;
     return n + aligned_plain(f, piece, i, bytes, hits + n);
+}
+
+/* Most heaps lie in one or two places: numbers that the compiler knows keep all in registers. */
+__attribute__((target("avx2,bmi"))) static uint32_t
+run_avx2(const struct wh_filter *f, const unsigned char *piece, size_t bytes, size_t after,
+         uint32_t top_count, uint32_t *hits, uint32_t *odd, uint32_t room, uint32_t *ret_odd) {
+    if (f->span_count <= 2 && top_count && top_count <= 2)
+        return run_with(f, piece, bytes, after, 2, 2, hits, odd, room, ret_odd);
+    return run_with(f, piece, bytes, after, f->span_count, top_count, hits, odd, room, ret_odd);
 }
 #endif
 
@@ -182,6 +192,8 @@ static void find_tops(struct wh_filter *f) {
                 f->tops[f->top_count++] = (unsigned char)top;
         }
     }
+    for (uint32_t i = f->top_count; i < WH_TOPS_MAX; i++)
+        f->tops[i] = f->tops[0]; /* as many as one likes may be looked for */
 }
 
 void wh_filter_init(struct wh_filter *f, const struct wh_index *index) {
