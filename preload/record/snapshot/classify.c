@@ -132,16 +132,20 @@ static struct offset_count odd_key(const struct wh_heap *h, const struct wh_edge
         .size_class = (size_class < SIZE_CLASS_MAX ? size_class : SIZE_CLASS_MAX) & SIZE_CLASS_MAX};
 }
 
-/* The bits of 64 edges at once, without a branch: which of them are asked cannot be guessed. */
+/* The bits of 64 edges at once, without a branch: which of them are asked cannot be guessed. Class
+ * and evidence are one byte of an edge. */
 static void ask(struct wh_extract *x, struct overview *o) {
     struct wh_edges *edges = &x->heap->edges;
+    uint8_t is_asked[256];
+    for (unsigned i = 0; i < 256; i++) {
+        struct wh_edge e = {.edge_class = i & 7, .evidence = i >> 3 & 31};
+        is_asked[i] = is_open_question(&e) || is_tagged(&e) || is_header(&e);
+    }
     for (uint64_t i = 0; i < edges->count; i += 64) {
         uint64_t n = edges->count - i < 64 ? edges->count - i : 64, asked = 0, full = 0;
         for (uint64_t k = 0; k < n; k++) {
             const struct wh_edge *e = &edges->items[i + k];
-            asked |=
-                ((uint64_t)is_open_question(e) | (uint64_t)is_tagged(e) | (uint64_t)is_header(e))
-                << k;
+            asked |= (uint64_t)is_asked[e->edge_class | (unsigned)e->evidence << 3] << k;
             full |= (uint64_t)(e->form == WH_EDGE_FULL) << k;
         }
         o->asked[i / 64] = asked;
