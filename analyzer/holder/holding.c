@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/holder/freelist.h"
 #include "analyzer/holder/offset.h"
 #include "analyzer/holder/place.h"
 #include "analyzer/holder/registry.h"
@@ -45,6 +46,7 @@ static int weigh_and_solve(struct wh_holding *h, const struct wh_kinds *kinds,
                                       &h->variables, error);
     if (status < 0)
         return status;
+    wh_free_lists_weaken(&h->heap, &h->variables);
     h->input = (struct wh_graph_input){.heap = &h->heap,
                                        .variables = h->variables.graph,
                                        .variable_count = h->variables.count,

@@ -2,9 +2,10 @@
  * strong and equally short paths, so nothing in it may depend on where the kernel put things. */
 #include "analyzer/holder/variable.h"
 
+#include "analyzer/holder/freelist.h"
+
 #include "base/string.h"
 
-#include <ctype.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -368,22 +369,6 @@ static int rank_variables(struct resolver *r, uint32_t *rank_of) {
     return 0;
 }
 
-/* Does the program itself call the slot one of a list of free things, as `cache.free_list[*]` or
- * `state.freelists.nodes.items[*]`? */
-static int is_free_list(const char *name, const char *field) {
-    char text[512];
-    size_t length = (size_t)snprintf(text, sizeof(text), "%s%s", name, field);
-    if (length >= sizeof(text))
-        return 0;
-    if (strstr(text, "free_list") || strstr(text, "freelist"))
-        return 1;
-    while (length >= 3 && strcmp(text + length - 3, "[*]") == 0)
-        text[length -= 3] = 0;
-    while (length && (isalnum((unsigned char)text[length - 1]) || text[length - 1] == '_'))
-        length--;
-    return strcmp(text + length, "free") == 0;
-}
-
 /* References that are weak by what the variable's type says: a word where it has no pointer (an
  * integer, saved registers), and what a std::weak_ptr watches without keeping it. A free list keeps
  * what is not in use: of a block that something else refers to, it has a stale slot. */
@@ -397,7 +382,7 @@ static void demote(const struct resolver *r, const struct wh_holder_variable *v,
     if (strncmp(wh_type_name(v->type), "std::weak_ptr<", 14) == 0 ||
         !wh_type_may_point(v->type, 0, offset) ||
         (wh_type_at(v->type, 0, offset, false, &want, &field) == 0 &&
-         is_free_list(v->name, field.collapsed)))
+         wh_is_free_list(v->name, field.collapsed)))
         e->edge_class = WH_EDGE_TAGGED;
 }
 

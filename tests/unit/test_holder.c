@@ -298,6 +298,34 @@ static void a_free_list_holds_only_what_is_free(void **state) {
     hand_free(h);
 }
 
+/* The same where a variable points to what has the list. */
+static struct recycler_state {
+    struct node *in_use;
+    struct {
+        struct node *free_list[4];
+    } nodes;
+} * recycler_state;
+
+static void a_free_list_behind_a_pointer_is_one_too(void **state) {
+    (void)state;
+    struct hand *h = calloc(1, sizeof(*h));
+    uint32_t f = hand_stack(h, "f;main", "f.c");
+    recycler_state = hand_new(h, sizeof(*recycler_state), hand_stack(h, "open;main", "f.c"));
+    recycler_state->in_use = hand_new(h, 10, f);
+    recycler_state->nodes.free_list[0] = hand_new(h, 100, f);
+    recycler_state->nodes.free_list[1] = other_list = hand_new(h, 1000, f);
+    hand_root(h, &recycler_state, sizeof(void *), WH_ROOT_GLOBAL);
+    hand_root(h, &other_list, sizeof(other_list), WH_ROOT_GLOBAL);
+    struct wh_store *s = hand_save(h);
+    assert_int_equal(hand_number(s, "SELECT bytes FROM gap WHERE root = 'other_list'"), 1000);
+    assert_int_equal(hand_number(s, "SELECT sum(bytes) FROM gap WHERE root = 'recycler_state' AND "
+                                    "creator = 'f'"),
+                     110);
+    assert_int_equal(hand_number(s, "SELECT count(*) FROM held WHERE strength = 1"), 1);
+    hand_close(s);
+    hand_free(h);
+}
+
 static void a_suspect_word_holds_nothing(void **state) {
     (void)state;
     struct hand *h = make_cache(4);
@@ -500,6 +528,7 @@ int main(void) {
         cmocka_unit_test(a_collectors_young_objects_are_as_weak),
         cmocka_unit_test(a_programs_own_list_holds_its_members),
         cmocka_unit_test(a_free_list_holds_only_what_is_free),
+        cmocka_unit_test(a_free_list_behind_a_pointer_is_one_too),
         cmocka_unit_test(a_suspect_word_holds_nothing),
         cmocka_unit_test(a_small_slice_pins_the_whole_block),
         cmocka_unit_test(lost_cycles_and_what_hangs_below_are_told_apart),
