@@ -32,7 +32,10 @@ fi
 
 # A module's dict of lists: the interpreter's modules, not the collector's list nor a free list of dicts.
 if [ -x "$PYTHON" ]; then
+    # While it collects, CPython counts in the links of its lists: not here.
     cat >"$TMP/cache.py" <<'PY'
+import gc
+gc.disable()
 CACHE = {}
 def fill():
     for i in range(3000):
@@ -49,6 +52,8 @@ PY
 
     # A class's list: its module leads to it, not the interpreter's cache of attributes, which owns nothing.
     cat >"$TMP/class.py" <<'PY'
+import gc
+gc.disable()
 class Store:
     items = []
 def fill():
