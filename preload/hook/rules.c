@@ -6,10 +6,10 @@
  * walks through ten thousand call sites. Any other rule has its word in a second array, beside the
  * table.
  *
- * Lock-free. A key never changes its place in a table.
- * When a dlclose moves the generation on, the first walk after it empties all rules, and the two
- * bits keep out what a slower thread computes too late; the keys stay. A table that is half full is
- * replaced by one twice as large, and empty from then on for who still reads it. */
+ * Lock-free. A key never changes its place in a table. When a dlclose moves the generation on, the
+ * first walk after it empties all rules, and the two bits keep out what a slower thread computes
+ * too late; the keys stay. A table that is half full is replaced by one twice as large, and is
+ * empty from then on for who still reads it. */
 #include "state.h"
 
 enum { FIRST = 2048, LAST = 1 << 18, PROBES = 16 };
