@@ -163,15 +163,17 @@ uint32_t wh_segment_foretell(struct wh_thread *t, uintptr_t frame) {
     }
     if (!s)
         return 0;
+    /* Looking for another base may give the entry's place away. */
+    const uint32_t node = s->base, id = s->id, bp_place = s->shape >> 3;
     uint64_t sp = (uintptr_t)(words + s->end);
-    if ((tail->frame[base - 1].sp != sp || tail->node[base - 1] != s->base) &&
-        !(base = other_base(t, sp, s->base)))
+    if ((tail->frame[base - 1].sp != sp || tail->node[base - 1] != node) &&
+        !(base = other_base(t, sp, node)))
         return 0;
     if ((tail->standing[base - 1].flags & WH_FRAME_NEEDS_BP &&
-         words[s->shape >> 3] != tail->frame[base - 1].bp) ||
+         words[bp_place] != tail->frame[base - 1].bp) ||
         WH_UNLIKELY(wh_tail_verify(tail, base) != base))
         return 0;
     t->segment_used = at;
     wh_segment_follow(t);
-    return s->id;
+    return id;
 }
