@@ -17,7 +17,7 @@ start alive
 alive=$launcher
 start dead
 kill -9 "$launcher"
-recorder=$(sqlite3 -batch "$TMP/dead.db" "SELECT value FROM trace WHERE key = 'recorder_pid'")
+recorder=$(q "$TMP/dead.db" "SELECT value FROM trace WHERE key = 'recorder_pid'")
 kill -9 "$recorder"
 gone() { [ ! -e "/proc/$recorder" ] || grep -q ' Z ' "/proc/$recorder/stat"; }
 wait_for 10 gone || fail "the recorder is still there"
