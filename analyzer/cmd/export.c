@@ -19,7 +19,9 @@ static const struct wh_option options[] = {
      "creator"},
     {"format", 'f', "collapsed|pprof",
      "a line of text for each stack, or pprof's format with all metrics", "collapsed"},
-    {"metric", 'm', "alloc_objects|alloc_space|inuse_objects|inuse_space|peak_objects|peak_space",
+    {"metric", 'm',
+     "alloc_objects|alloc_space|inuse_objects|inuse_space|peak_objects|peak_space|temporary_"
+     "objects",
      "the number at the end of a collapsed line; --by=holder has the inuse ones", "inuse_space"},
     {"process", 'p', "N", "--by=creator: only this process, its id in `whoholds report`, or a pid",
      NULL},
@@ -40,7 +42,7 @@ static int read_wishes(struct wh_call *call, struct wishes *w) {
     if (!rc)
         rc = wh_arguments_choice(args, "format", format_words, &w->format, &call->error);
     if (!rc)
-        rc = wh_arguments_choice(args, "metric", wh_profile_value_words, &w->metric, &call->error);
+        rc = wh_arguments_choice(args, "metric", wh_top_metric_words, &w->metric, &call->error);
     if (!rc)
         rc = wh_arguments_int(args, "process", 1, INT32_MAX, &w->process, &call->error);
     w->output = wh_arguments_text(args, "output");
@@ -79,7 +81,7 @@ static int read_profile(struct wh_call *call, const struct wishes *w, struct wh_
     wh_store_close(store);
     if (!rc && w->format == COLLAPSED && !(profile->values & 1u << w->metric))
         rc = wh_fail(&call->error, WH_ENOTFOUND, "%s is not known %s",
-                     wh_profile_value_words[w->metric],
+                     wh_top_metric_words[w->metric],
                      w->by == BY_HOLDER ? "by holder: inuse_space and inuse_objects are"
                                         : "of a sampled recording");
     return rc;
@@ -90,10 +92,9 @@ static int write_profile(struct wh_call *call, const struct wishes *w,
     FILE *file = w->output ? fopen(w->output, "we") : stdout;
     if (!file)
         return wh_fail_errno(&call->error, "cannot write '%s'", w->output);
-    int rc = w->format == PPROF
-                 ? wh_profile_write_pprof(profile, file, &call->error)
-                 : wh_profile_write_collapsed(profile, (enum wh_profile_value)w->metric, file,
-                                              &call->error);
+    int rc = w->format == PPROF ? wh_profile_write_pprof(profile, file, &call->error)
+                                : wh_profile_write_collapsed(profile, (enum wh_top_metric)w->metric,
+                                                             file, &call->error);
     int failed = ferror(file);
     if ((w->output ? fclose(file) : fflush(file)) != 0 || failed)
         return rc ? rc

@@ -41,7 +41,7 @@ static char *line_of(const struct wh_profile *p, const struct wh_profile_sample 
     return text.data;
 }
 
-int wh_profile_write_collapsed(const struct wh_profile *p, enum wh_profile_value value, FILE *file,
+int wh_profile_write_collapsed(const struct wh_profile *p, enum wh_top_metric value, FILE *file,
                                struct wh_error *error) {
     struct line *lines = calloc(p->sample_count + 1, sizeof *lines);
     size_t count = 0;

@@ -207,8 +207,8 @@ static void put_head(struct builder *b) {
     for (int i = 0; i < WH_PROFILE_VALUES; i++)
         if (p->values & 1u << i)
             m->kinds[m->n_kinds++] =
-                kind(b, wh_profile_value_words[i],
-                     strstr(wh_profile_value_words[i], "space") ? "bytes" : "count");
+                kind(b, wh_top_metric_words[i],
+                     strstr(wh_top_metric_words[i], "space") ? "bytes" : "count");
     for (size_t i = 0; i < p->note_count; i++)
         m->comments[m->n_comments++] = text(b, p->notes[i]);
     m->time_ns = p->start_ns;

@@ -6,14 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analyzer/report/report.h"
 #include "base/string.h"
 
 #define STEP " \xe2\x86\x92 " /* the arrow between the steps of a path */
-
-const char *const wh_profile_value_words[] = {
-    "alloc_objects", "alloc_space", "inuse_objects", "inuse_space", "peak_objects",
-    "peak_space",    NULL};
 
 static int no_memory(struct wh_error *error) {
     return wh_fail(error, WH_ESYSTEM, "no memory for the profile");
@@ -103,12 +98,12 @@ static int read_facts(struct wh_store *store, struct wh_profile *p, struct wh_er
 
 static const char exact_sql[] =
     "SELECT t.process_id, s.frames, t.alloc_objects, t.alloc_space, t.inuse_objects, t.inuse_space,"
-    " t.peak_objects, t.peak_space, p.exe, p.command_line, p.pid FROM site t"
+    " t.peak_objects, t.peak_space, t.temporary_objects, p.exe, p.command_line, p.pid FROM site t"
     " JOIN process p ON p.id = t.process_id LEFT JOIN stack s ON s.id = t.stack_id"
     " WHERE ?1 = 0 OR t.process_id = ?1 ORDER BY t.process_id, t.stack_id";
 #define ESTIMATED_SQL(view)                                                                        \
     "SELECT t.process_id, s.frames, t.alloc_objects, t.alloc_space, t.inuse_objects,"              \
-    " t.inuse_space, 0, 0, p.exe, p.command_line, p.pid FROM " view " t"                           \
+    " t.inuse_space, 0, 0, 0, p.exe, p.command_line, p.pid FROM " view " t"                        \
     " JOIN process p ON p.id = t.process_id LEFT JOIN stack s ON s.id = t.stack_id"                \
     " WHERE ?1 = 0 OR t.process_id = ?1 ORDER BY t.process_id, t.stack_id"
 
@@ -174,8 +169,8 @@ static int push_stack(struct wh_profile *p, const char *frames, const int64_t *i
 
 static int add_process(struct wh_profile *p, const struct wh_query *q, struct wh_error *error) {
     char name[256], text[300];
-    wh_report_program(name, sizeof name, wh_query_text(q, 8), wh_query_text(q, 9));
-    snprintf(text, sizeof text, "%s [%" PRId64 "]", name, wh_query_int(q, 10));
+    wh_report_program(name, sizeof name, wh_query_text(q, 9), wh_query_text(q, 10));
+    snprintf(text, sizeof text, "%s [%" PRId64 "]", name, wh_query_int(q, 11));
     return add_text(&p->processes, &p->process_count, &p->process_room, text, error);
 }
 
@@ -216,7 +211,7 @@ int wh_profile_read_creators(struct wh_store *store, int64_t process_id,
     if (!rc && ret_profile->sample_bytes > 0) {
         bool go = wh_store_get_int(store, "go_scaling", 0) != 0;
         sql = go ? ESTIMATED_SQL("go_estimate") : ESTIMATED_SQL("estimate");
-        ret_profile->values &= ~(1u << WH_PROFILE_PEAK_OBJECTS | 1u << WH_PROFILE_PEAK_SPACE);
+        ret_profile->values &= (1u << WH_TOP_PEAK_OBJECTS) - 1;
         rc = add_note(ret_profile,
                       go ? "the recording is sampled: all values are estimates by the formula of "
                            "Go's heap profile"
@@ -287,12 +282,13 @@ static int push_path(struct wh_profile *p, void **steps, const char *holder, int
 static int read_gap(struct wh_store *store, int64_t snapshot_id, void **steps, struct wh_profile *p,
                     struct wh_error *error) {
     struct wh_query *q;
-    int rc = wh_query_open(store,
-                           "SELECT g.creator, g.holder, g.ways, g.objects, g.bytes, 0, 0, 0, p.exe,"
-                           " p.command_line, p.pid FROM gap g JOIN snapshot s ON s.id = "
-                           "g.snapshot_id JOIN process p ON p.id = s.process_id"
-                           " WHERE g.snapshot_id = ?1 ORDER BY g.rowid",
-                           &q, error);
+    int rc =
+        wh_query_open(store,
+                      "SELECT g.creator, g.holder, g.ways, g.objects, g.bytes, 0, 0, 0, 0, p.exe,"
+                      " p.command_line, p.pid FROM gap g JOIN snapshot s ON s.id = "
+                      "g.snapshot_id JOIN process p ON p.id = s.process_id"
+                      " WHERE g.snapshot_id = ?1 ORDER BY g.rowid",
+                      &q, error);
     if (rc)
         return rc;
     wh_query_bind_int(q, 1, snapshot_id);
@@ -304,8 +300,8 @@ static int read_gap(struct wh_store *store, int64_t snapshot_id, void **steps, s
             rc = no_memory(error);
             break;
         }
-        s->values[WH_PROFILE_INUSE_OBJECTS] = wh_query_int(q, 3);
-        s->values[WH_PROFILE_INUSE_SPACE] = wh_query_int(q, 4);
+        s->values[WH_TOP_INUSE_OBJECTS] = wh_query_int(q, 3);
+        s->values[WH_TOP_INUSE_SPACE] = wh_query_int(q, 4);
         struct wh_text creator = {0};
         wh_text_printf(&creator, "[created by %s]", wh_query_text(q, 0));
         rc = creator.failed ? no_memory(error) : push_step(p, steps, creator.data, error);
@@ -321,8 +317,8 @@ static int read_gap(struct wh_store *store, int64_t snapshot_id, void **steps, s
 
 int wh_profile_read_holders(struct wh_store *store, int64_t snapshot_id,
                             struct wh_profile *ret_profile, struct wh_error *error) {
-    *ret_profile = (struct wh_profile){.values = 1u << WH_PROFILE_INUSE_OBJECTS |
-                                                 1u << WH_PROFILE_INUSE_SPACE};
+    *ret_profile =
+        (struct wh_profile){.values = 1u << WH_TOP_INUSE_OBJECTS | 1u << WH_TOP_INUSE_SPACE};
     void *steps = NULL;
     int rc = read_facts(store, ret_profile, error);
     if (!rc && ret_profile->sample_bytes > 0)

@@ -15,20 +15,12 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "analyzer/report/report.h"
 #include "base/error.h"
 #include "schema/store.h"
 
-/* pprof's names; objects are blocks, space is requested bytes. */
-enum wh_profile_value {
-    WH_PROFILE_ALLOC_OBJECTS,
-    WH_PROFILE_ALLOC_SPACE,
-    WH_PROFILE_INUSE_OBJECTS,
-    WH_PROFILE_INUSE_SPACE,
-    WH_PROFILE_PEAK_OBJECTS,
-    WH_PROFILE_PEAK_SPACE,
-    WH_PROFILE_VALUES
-};
-extern const char *const wh_profile_value_words[]; /* in that order, NULL-terminated */
+/* The metrics of `whoholds top`; of a sampled recording and by holder some are not known. */
+#define WH_PROFILE_VALUES (WH_TOP_TEMPORARY_OBJECTS + 1)
 
 struct wh_profile_frame {
     char *name;            /* function, or one step of a holder's path; never NULL */
@@ -51,7 +43,7 @@ struct wh_profile {
     char **notes;     /* what a reader must know, one sentence each */
     size_t frame_count, stack_count, sample_count, process_count, note_count;
     size_t frame_room, stack_room, sample_room, process_room, note_room;
-    unsigned values;               /* which are known: 1 << enum wh_profile_value, or'ed */
+    unsigned values;               /* which are known: 1 << enum wh_top_metric, or'ed */
     int64_t sample_bytes;          /* mean bytes between samples; 0 = every allocation */
     int64_t start_ns, duration_ns; /* of the trace; the first as Unix time */
 };
@@ -65,7 +57,7 @@ void wh_profile_release(struct wh_profile *profile);
 
 /* One line a stack, root first: "a;b;c 4096", equal stacks added up, in byte order; where there are
  * several processes, each is the first frame of its stacks. */
-int wh_profile_write_collapsed(const struct wh_profile *profile, enum wh_profile_value value,
+int wh_profile_write_collapsed(const struct wh_profile *profile, enum wh_top_metric value,
                                FILE *file, struct wh_error *error);
 
 /* pprof's profile.proto, gzip'ed, with all values that are known. */

@@ -243,13 +243,17 @@ def launched_ms(command, pairs):
     return statistics.median(added) * 1e3
 
 
+def redis_server():
+    """Its path. Debian's redis-tools has it under another name: the name decides what it is."""
+    server = shutil.which("redis-server") or os.path.join(WORK, "redis-server")
+    if not os.path.exists(server):
+        os.symlink(shutil.which("redis-check-rdb"), server)
+    return server
+
+
 def redis_once(prefix, requests):
     """Requests per second and p99 in ms of SET and GET against a server started with prefix."""
-    server = shutil.which("redis-server")
-    if not server:  # Debian's redis-tools has it under another name: the name decides what it is
-        server = os.path.join(WORK, "redis-server")
-        if not os.path.exists(server):
-            os.symlink(shutil.which("redis-check-rdb"), server)
+    server = redis_server()
     port = str(random.randint(20000, 40000))
     process = subprocess.Popen(prefix + [server, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", WORK],
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -7,9 +7,9 @@ give. Redis: one server of each kind, all up at once, asked in turn; CPU seconds
 """
 import argparse
 import glob
+import json
 import os
 import random
-import shutil
 import statistics
 import subprocess
 import sys
@@ -40,7 +40,7 @@ def run(command, environment, options):
     bench.measured("outer.json", [bench.WHOHOLDS, "record", "-q", *options, "-o", trace, "--", bench.MEASURE, "-o", inner,
                                   "--"] + command, environment)
     with open(inner) as f:
-        r = bench.json.load(f)
+        r = json.load(f)
     return r["cpu_s"], (r["end_ns"] - r["start_ns"]) / 1e9
 
 
@@ -65,9 +65,6 @@ def server_cpu(pid):
 
 def redis(options, count, requests):
     """Rounds of one server alone and one sampled."""
-    binary = os.path.join(bench.WORK, "redis-server")
-    if not os.path.exists(binary):  # Debian's redis-tools has it under another name: the name decides what it is
-        os.symlink(shutil.which("redis-server") or shutil.which("redis-check-rdb"), binary)
     prefixes = {"bare": [], "none": [bench.WHOHOLDS, "record", "-q", "--force", *options, "-o",
                                      os.path.join(bench.WORK, "redis.db"), "--"]}
     ports, pids, started, rounds = {}, {}, [], []
@@ -75,7 +72,7 @@ def redis(options, count, requests):
         for kind, prefix in prefixes.items():
             ports[kind] = str(random.randint(20000, 40000))
             started.append(subprocess.Popen(
-                prefix + [binary, "--port", ports[kind], "--bind", "127.0.0.1", "--save", "", "--dir", bench.WORK],
+                prefix + [bench.redis_server(), "--port", ports[kind], "--bind", "127.0.0.1", "--save", "", "--dir", bench.WORK],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
             for _ in range(200):
                 info = subprocess.run(["redis-cli", "-p", ports[kind], "info", "server"], capture_output=True,
